@@ -1,0 +1,55 @@
+"""What is exported is what is public, and a forward reads no configuration."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import glassformer
+
+PACKAGE = Path(glassformer.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_all_is_sorted_and_each_name_can_be_had() -> None:
+    assert list(glassformer.__all__) == sorted(glassformer.__all__)
+    for name in glassformer.__all__:
+        assert getattr(glassformer, name) is not None
+    assert dir(glassformer) == sorted(glassformer.__all__)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(AttributeError, match="Transformer"):
+        glassformer.transformer  # noqa: B018
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_modules_all_equals_its_public_definitions(path: Path) -> None:
+    """A file that says what it exports says all of it, and no more."""
+    tree = ast.parse(path.read_text("utf-8"))
+    named = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    if not named or path == PACKAGE / "__init__.py":
+        return
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
+    }
+    assert defined <= set(ast.literal_eval(named[0].value))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_forward_reads_a_config(path: Path) -> None:
+    for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(function, ast.FunctionDef) and function.name in ("forward", "body", "encode"):
+            reads = [
+                node.lineno
+                for node in ast.walk(function)
+                if (isinstance(node, ast.Attribute) and node.attr == "config")
+                or (isinstance(node, ast.Name) and node.id == "config")
+            ]
+            assert not reads, f"{function.name} reads a config on lines {reads}; decide in __init__"
