@@ -27,18 +27,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 def test_a_modules_all_equals_its_public_definitions(path: Path) -> None:
     """A file that says what it exports says all of it, and no more."""
     tree = ast.parse(path.read_text("utf-8"))
-    named = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    ]
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
+    named = [node for node in assigned if ast.unparse(node.targets[0]) == "__all__"]
     if not named or path == PACKAGE / "__init__.py":
         return
-    defined = {
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_"
-    }
+    definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    defined = {node.name for node in definitions if not node.name.startswith("_")}
     assert defined <= set(ast.literal_eval(named[0].value))
 
 

@@ -1,4 +1,4 @@
-"""The tree itself: nothing unfinished, nothing of one machine, the README's words and the CI's words the same."""
+"""The tree itself: nothing unfinished, nothing of one machine, README and CI in the same words."""
 
 import re
 import tomllib
@@ -16,13 +16,9 @@ SELF = Path(__file__)
 
 def texts() -> list[Path]:
     """Every text file of ours; weights and caches are not read."""
-    inside = [path for place in PLACES for path in (ROOT / place).rglob("*")]
-    kept = [
-        path
-        for path in [*inside, *ROOT.glob("*")]
-        if path.is_file() and path.suffix in SUFFIXES and path != SELF
-    ]
-    return sorted(path for path in kept if not {"__pycache__", ".git"} & set(path.parts))
+    files = [*ROOT.glob("*"), *(path for place in PLACES for path in (ROOT / place).rglob("*"))]
+    ours = [path for path in files if path.suffix in SUFFIXES and "__pycache__" not in path.parts]
+    return sorted(path for path in ours if path.is_file() and path != SELF)
 
 
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|raise NotImplementedError")
@@ -46,10 +42,8 @@ def test_no_file_breaks(law: re.Pattern[str]) -> None:
 
 def commands(name: str) -> str:
     """The README's own command under its marker."""
-    blocks = re.findall(
-        r"<!-- (\w+) -->\s*```sh\n(.+?)\n```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
-    )
-    return dict(blocks)[name]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    return dict(re.findall(r"<!-- (\w+) -->\s*```sh\n(.+?)\n```", readme, re.DOTALL))[name]
 
 
 def test_the_readme_has_one_line_to_run_and_one_to_test() -> None:
