@@ -1,0 +1,1 @@
+"""From files to padded tensors: readers, the batch, and batches of like length."""

@@ -1,0 +1,128 @@
+"""Batches of like length, filled up to a number of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glassformer.data.batch import IGNORE, Batch
+from glassformer.errors import InputError
+
+Numbers = NDArray[np.int64]
+
+
+class TokenBatches:
+    """Encoded pairs as batches whose size times longest side stays within `tokens`.
+
+    Vaswani et al. 2017, section 5.1: pairs are batched by approximate length. An epoch is a function of
+    (seed, epoch) alone, so it can be entered at any batch; seed None keeps the order of length. A pair with a
+    side over `max_length` (the target counted with its <bos>) is left out: its number is in `dropped`.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[tuple[Sequence[int], Sequence[int]]],
+        *,
+        tokens: int,
+        pad_id: int,
+        bos_id: int,
+        eos_id: int,
+        max_length: int | None = None,
+        seed: int | None = 0,
+    ) -> None:
+        self.sources = Ragged([source for source, _ in examples])
+        self.targets = Ragged([target for _, target in examples])
+        self.pad_id, self.bos_id, self.eos_id, self.seed = pad_id, bos_id, eos_id, seed
+        source, target = self.sources.lengths, self.targets.lengths + 1
+        longer = np.maximum(source, target)
+        limit = tokens if max_length is None else min(max_length, tokens)
+        self.dropped: Numbers = np.flatnonzero(longer > limit)
+        kept = np.flatnonzero(longer <= limit)
+        if not len(kept):
+            raise InputError(
+                f"none of {len(examples)} pairs is at most {limit} tokens long; "
+                "give other data, or raise the longest length and the tokens of a batch"
+            )
+        order = np.lexsort((target[kept], source[kept], longer[kept]))
+        self.order: Numbers = kept[order]
+        self.ties = _ties(source[self.order], target[self.order])
+        self.cuts = _cuts(longer[self.order], tokens)
+
+    def __len__(self) -> int:
+        """Batches in an epoch, the same in each."""
+        return len(self.cuts) - 1
+
+    def plan(self, epoch: int) -> list[Numbers]:
+        """The example numbers of each batch of an epoch, in the order they come."""
+        if self.seed is None:
+            return np.split(self.order, self.cuts[1:-1])
+        random = np.random.default_rng([self.seed, epoch])
+        mixed = self.order[np.lexsort((random.random(len(self.order)), self.ties))]
+        batches = np.split(mixed, self.cuts[1:-1])
+        return [batches[number] for number in random.permutation(len(batches))]
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from batch `start` on."""
+        for chosen in self.plan(number)[start:]:
+            yield self.build(chosen)
+
+    def build(self, chosen: Numbers) -> Batch:
+        """The batch of these examples: target is <bos> + ids, labels are ids + <eos>."""
+        source, source_mask = self.sources.rows(chosen, self.pad_id)
+        target, target_mask = self.targets.rows(chosen, self.pad_id, before=self.bos_id)
+        labels, _ = self.targets.rows(chosen, IGNORE, after=self.eos_id)
+        return Batch(
+            source=source,
+            source_mask=source_mask,
+            target=target,
+            target_mask=target_mask,
+            labels=labels,
+            tokens=int(self.targets.lengths[chosen].sum()) + len(chosen),
+        )
+
+
+class Ragged:
+    """Sequences of different lengths in one flat array, so that a batch is one indexing."""
+
+    def __init__(self, sequences: Sequence[Sequence[int]]) -> None:
+        self.lengths: Numbers = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+        self.starts: Numbers = np.concatenate([np.zeros(1, np.int64), self.lengths.cumsum()])[:-1]
+        flat = (number for sequence in sequences for number in sequence)
+        self.flat: Numbers = np.fromiter(flat, dtype=np.int64, count=int(self.lengths.sum()))
+
+    def rows(
+        self, chosen: Numbers, fill: int, before: int | None = None, after: int | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The chosen sequences B T padded on the right with `fill`, and their mask or None."""
+        lengths, first = self.lengths[chosen][:, None], 0 if before is None else 1
+        whole = lengths + first + (0 if after is None else 1)
+        place = np.arange(whole.max())[None, :]
+        inside = (place >= first) & (place < first + lengths)
+        ids = np.full(inside.shape, fill, dtype=np.int64)
+        ids[inside] = self.flat[(self.starts[chosen][:, None] + place - first)[inside]]
+        if before is not None:
+            ids[:, 0] = before
+        if after is not None:
+            np.put_along_axis(ids, lengths + first, after, axis=1)
+        mask = None if whole.min() == whole.max() else torch.from_numpy(place < whole)
+        return torch.from_numpy(ids), mask
+
+
+def _ties(source: Numbers, target: Numbers) -> Numbers:
+    """Equal numbers for neighbours with equal lengths: among these an epoch may choose freely."""
+    changes = (np.diff(source) != 0) | (np.diff(target) != 0)
+    return np.concatenate([np.zeros(1, np.int64), changes.cumsum()])
+
+
+def _cuts(longer: Numbers, tokens: int) -> Numbers:
+    """Where to cut ascending lengths so that count times longest stays within `tokens`."""
+    cuts, first = [0], 0
+    for number, length in enumerate(longer.tolist()):
+        if (number - first + 1) * length > tokens:
+            cuts.append(number)
+            first = number
+    return np.array([*cuts, len(longer)], dtype=np.int64)

@@ -1,0 +1,234 @@
+"""Examples read from files: tables (tsv, csv, jsonl) and parallel texts, plain or gzipped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassformer.errors import InputError
+
+Column = str | int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A text and its translation."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A line that did not fit, and why."""
+
+    file: str
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What was read and what was left out."""
+
+    pairs: list[Pair]
+    skipped: list[Skipped]
+
+
+Row = Sequence[str] | Mapping[str, object]
+
+
+def read_pairs(
+    folder: str | Path,
+    names: str | Sequence[str],
+    *,
+    source: Column | None = None,
+    target: Column | None = None,
+) -> Pairs:
+    """All pairs of a folder's files.
+
+    `names` is one glob pattern for tables (`train.part*.tsv.gz`), whose source and target columns are given by
+    name or number (a tsv has by default exactly two; csv and jsonl have by default `source` and `target`), or
+    two patterns for parallel texts (`["train.en.gz", "train.de.gz"]`), line by line.
+    """
+    pairs: list[Pair] = []
+    skipped: list[Skipped] = []
+    for found in iterate_pairs(folder, names, source=source, target=target):
+        if isinstance(found, Pair):
+            pairs.append(found)
+        else:
+            skipped.append(found)
+    if not pairs:
+        why = f"; the first line was left out because {skipped[0].reason}" if skipped else ""
+        raise InputError(
+            f"{names} in {folder} holds no pair{why}; give a text and its translation on each line"
+        )
+    return Pairs(pairs, skipped)
+
+
+def iterate_pairs(
+    folder: str | Path,
+    names: str | Sequence[str],
+    *,
+    source: Column | None = None,
+    target: Column | None = None,
+) -> Iterator[Pair | Skipped]:
+    """`read_pairs` one at a time, in the order of the files."""
+    if isinstance(names, str):
+        for path in find_files(folder, names):
+            yield from table_pairs(path, source, target)
+        return
+    if len(names) != 2:
+        raise InputError(f"{len(names)} files were named for pairs; name one table or two parallel texts")
+    sources, targets = (find_files(folder, name) for name in names)
+    if len(sources) != len(targets):
+        raise InputError(
+            f"{names[0]} matches {len(sources)} files and {names[1]} matches {len(targets)} in {folder}; "
+            "parallel texts come in twos"
+        )
+    for source_path, target_path in zip(sources, targets, strict=True):
+        yield from parallel_pairs(source_path, target_path)
+
+
+def find_files(folder: str | Path, pattern: str) -> list[Path]:
+    """The files of a folder that match a name or glob pattern, sorted by name."""
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError(f"{place} is not a folder; give the folder that holds {pattern}")
+    found = sorted(path for path in place.glob(pattern) if path.is_file())
+    if not found:
+        raise InputError(f"{place} has no file {pattern}; it has {_some(p.name for p in place.iterdir())}")
+    return found
+
+
+def table_pairs(path: Path, source: Column | None, target: Column | None) -> Iterator[Pair | Skipped]:
+    """The pairs of one tsv, csv or jsonl file."""
+    kind = _kind(path)
+    if kind not in TABLES:
+        raise InputError(f"{path} is no table; expected a name in .tsv, .csv or .jsonl (.gz may follow)")
+    default: tuple[Column, Column] = (0, 1) if kind == ".tsv" else ("source", "target")
+    columns = (default[0] if source is None else source, default[1] if target is None else target)
+    exact = 2 if kind == ".tsv" and source is None and target is None else None
+    for line, row in TABLES[kind](path, columns):
+        if isinstance(row, str):
+            yield Skipped(str(path), line, row)
+        elif exact is not None and len(row) != exact:
+            yield Skipped(str(path), line, f"it has {len(row)} columns, not {exact}")
+        else:
+            yield _pair(path, line, [_cell(row, column) for column in columns], columns)
+
+
+def parallel_pairs(source: Path, target: Path) -> Iterator[Pair | Skipped]:
+    """Line i of one text with line i of the other."""
+    left, right = read_lines(source), read_lines(target)
+    if len(left) != len(right):
+        raise InputError(
+            f"{source} has {len(left)} lines and {target} has {len(right)}; give parallel texts of equal length"
+        )
+    for line, texts in enumerate(zip(left, right, strict=True), start=1):
+        yield _pair(source, line, list(texts), (source.name, target.name))
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 text, plain or gzipped, cut at line feeds only."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(f"{path} is not UTF-8 text in line {line}; convert it to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path} cannot be read ({error}); give a whole, readable file") from error
+    if not text.strip():
+        raise InputError(f"{path} is empty; give a file with one example a line")
+    lines = text.split("\n")
+    return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+
+
+def _tsv(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Row | str]]:
+    """Cells between tabs, without quoting; the first line names the columns if they are asked for by name."""
+    lines = read_lines(path)
+    names = None if all(isinstance(column, int) for column in columns) else lines[0].split("\t")
+    if names is not None:
+        _check_names(path, names, columns)
+    for line, text in enumerate(lines[1:] if names else lines, start=2 if names else 1):
+        cells = text.split("\t")
+        if names is not None and len(cells) != len(names):
+            yield line, f"it has {len(cells)} columns, not {len(names)}"
+        else:
+            yield line, cells if names is None else dict(zip(names, cells, strict=True))
+
+
+def _csv(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Row | str]]:
+    """Comma-separated cells with quotes as in RFC 4180; the first line names the columns."""
+    reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
+    names: list[str] | None = None
+    before = 0
+    try:
+        for cells in reader:
+            line, before = before + 1, reader.line_num
+            if names is None:
+                names = cells
+                _check_names(path, names, columns)
+            elif len(cells) != len(names):
+                yield line, f"it has {len(cells)} columns, not {len(names)}"
+            else:
+                yield line, cells if isinstance(columns[0], int) else dict(zip(names, cells, strict=True))
+    except csv.Error as error:
+        raise InputError(f"{path} is not csv at line {before + 1} ({error}); mend its quotes") from error
+
+
+def _jsonl(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Row | str]]:
+    """One JSON object a line."""
+    for line, text in enumerate(read_lines(path), start=1):
+        try:
+            row = json.loads(text)
+        except ValueError:
+            yield line, "it is not JSON"
+        else:
+            yield line, row if isinstance(row, dict) else "it is not a JSON object"
+
+
+TABLES: Mapping[str, Callable[[Path, tuple[Column, Column]], Iterator[tuple[int, Row | str]]]] = {
+    ".tsv": _tsv,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+}
+
+
+def _pair(path: Path, line: int, texts: list[object], columns: Sequence[Column]) -> Pair | Skipped:
+    """A pair of two texts that are there; the ordinary spaces around them are no content."""
+    for text, column in zip(texts, columns, strict=True):
+        if not isinstance(text, str):
+            return Skipped(str(path), line, f"it has no text in {column!r}")
+        if not text.strip():
+            return Skipped(str(path), line, f"{column!r} is empty")
+    source, target = (str(text).strip(" ") for text in texts)
+    return Pair(source, target)
+
+
+def _cell(row: Row, column: Column) -> object:
+    if isinstance(row, Mapping):
+        return row.get(str(column))
+    return row[column] if isinstance(column, int) and column < len(row) else None
+
+
+def _check_names(path: Path, names: Sequence[str], columns: Sequence[Column]) -> None:
+    missing = [column for column in columns if isinstance(column, str) and column not in names]
+    if missing:
+        raise InputError(f"{path} has no column {missing[0]!r}; its columns are {', '.join(names)}")
+
+
+def _kind(path: Path) -> str:
+    return Path(path.name.removesuffix(".gz")).suffix
+
+
+def _some(names: Iterator[str], most: int = 8) -> str:
+    listed = sorted(names)
+    left = len(listed) - most
+    return (", ".join(listed[:most]) or "nothing") + (f" and {left} more" if left > 0 else "")

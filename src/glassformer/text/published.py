@@ -1,0 +1,172 @@
+"""Tokenizers in published folders: the files that transformers reads and writes, read and written here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer as Backend
+
+from glassformer.errors import InputError
+from glassformer.text.special import PARTS, WELL_KNOWN
+
+Settings = dict[str, Any]
+
+
+def read_folder(folder: Path) -> tuple[Backend, dict[str, str], Settings]:
+    """The backend, part -> special token, and the raw settings of a published folder."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder with tokenizer.json or vocabulary files")
+    settings = read_json(folder / "tokenizer_config.json")
+    for names, read in READERS.items():
+        if all((folder / name).is_file() for name in names):
+            backend = read(folder, settings)
+            return backend, special_parts(folder, backend, settings), settings
+    expected = "; or ".join(" with ".join(names) for names in READERS)
+    raise InputError(f"{folder} holds no tokenizer; expected {expected}: copy the files there")
+
+
+def read_json(path: Path) -> Settings:
+    """A JSON object, or nothing where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not readable JSON ({error}); fetch the file again") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds a {type(value).__name__}, not an object; fetch the file again")
+    return value
+
+
+def read_whole(folder: Path, settings: Settings) -> Backend:
+    """tokenizer.json; padding and truncation are left to the batch, so that nothing is cut unseen."""
+    path = folder / "tokenizer.json"
+    read_json(path)
+    try:
+        backend = Backend.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(f"{path} is not a readable tokenizer ({error}); fetch it again") from error
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
+
+
+def read_wordpiece(folder: Path, settings: Settings) -> Backend:
+    """BERT's vocab.txt. Devlin et al. 2019."""
+    lines = read_text(folder / "vocab.txt").split("\n")
+    tokens = [line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    special = {part: name_of(settings.get(f"{part}_token")) or usual for part, usual in BERT_TOKENS.items()}
+    missing = [token for token in special.values() if token not in vocabulary]
+    if missing:
+        raise InputError(
+            f"{folder / 'vocab.txt'} has no {', '.join(missing)}; a BERT vocabulary was expected: "
+            "name its special tokens in tokenizer_config.json"
+        )
+    backend = Backend(models.WordPiece(vocabulary, unk_token=special["unk"], max_input_chars_per_word=100))
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=settings.get("do_lower_case", True),
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
+        strip_accents=settings.get("strip_accents"),
+    )
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    cls, sep = special["cls"], special["sep"]
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{cls}:0 $A:0 {sep}:0",
+        pair=f"{cls}:0 $A:0 {sep}:0 $B:1 {sep}:1",
+        special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
+    )
+    backend.add_special_tokens(list(special.values()))
+    return backend
+
+
+def read_bytes(folder: Path, settings: Settings) -> Backend:
+    """vocab.json with merges.txt: GPT-2, or RoBERTa and BART where the vocabulary has <s> and </s>."""
+    path = folder / "merges.txt"
+    vocabulary = read_json(folder / "vocab.json")
+    lines = [line for line in read_text(path).split("\n") if line and not line.startswith("#version")]
+    merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
+    try:
+        model = models.BPE(vocabulary, merges)
+    except Exception as error:  # the library raises nothing narrower
+        raise InputError(f"{path} does not fit its vocab.json ({error}); fetch both files again") from error
+    backend = Backend(model)
+    prefix = bool(settings.get("add_prefix_space", False))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    backend.decoder = decoders.ByteLevel()
+    if "<s>" in vocabulary and "</s>" in vocabulary:
+        backend.post_processor = processors.RobertaProcessing(
+            ("</s>", vocabulary["</s>"]), ("<s>", vocabulary["<s>"]), add_prefix_space=prefix
+        )
+        plain = ("<s>", "<pad>", "</s>", "<unk>")
+        backend.add_special_tokens([token for token in plain if token in vocabulary])
+        if "<mask>" in vocabulary:
+            backend.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True)])
+    else:
+        backend.post_processor = processors.ByteLevel(trim_offsets=False)
+        backend.add_special_tokens([token for token in ("<|endoftext|>",) if token in vocabulary])
+    return backend
+
+
+def special_parts(folder: Path, backend: Backend, settings: Settings) -> dict[str, str]:
+    """Part -> token: from special_tokens_map.json, tokenizer_config.json, else the well-known names."""
+    stated = settings | read_json(folder / "special_tokens_map.json")
+    named = {part: token for part in PARTS if (token := name_of(stated.get(f"{part}_token"))) is not None}
+    if not named:
+        known = backend.get_vocab()
+        candidates = {part: [token for token in WELL_KNOWN[part] if token in known] for part in PARTS}
+        named = {part: tokens[0] for part, tokens in candidates.items() if tokens}
+    present = {part: token for part, token in named.items() if backend.token_to_id(token) is not None}
+    backend.add_special_tokens(list(present.values()))
+    return present
+
+
+def name_of(stated: object) -> str | None:
+    """A special token's text; files hold it plain or as an object with `content`."""
+    if isinstance(stated, Mapping):
+        stated = stated.get("content")
+    return stated if isinstance(stated, str) else None
+
+
+def read_text(path: Path) -> str:
+    """A whole UTF-8 file with its line ends as they are."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error}); fetch the file again") from error
+
+
+def write_folder(folder: Path, backend: Backend, parts: Mapping[str, str], settings: Settings) -> None:
+    """tokenizer.json, tokenizer_config.json and special_tokens_map.json, as transformers opens them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {f"{part}_token": token for part, token in parts.items()}
+    plain = {key: value for key, value in settings.items() if key not in UNPUBLISHED}
+    fixed = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    config = {"clean_up_tokenization_spaces": False, **plain, **named, **fixed}
+    write(folder / "tokenizer.json", backend.to_str(pretty=True))
+    write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    write(folder / "special_tokens_map.json", json.dumps(named, indent=2, ensure_ascii=False) + "\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Write whole or not at all."""
+    fresh = path.with_name(path.name + ".partial")
+    fresh.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(fresh, path)
+
+
+BERT_TOKENS: Mapping[str, str] = {
+    "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]",
+}  # fmt: skip
+UNPUBLISHED = ("name_or_path", "special_tokens_map_file", "tokenizer_file", "added_tokens_decoder")
+READERS = {
+    ("tokenizer.json",): read_whole,
+    ("vocab.txt",): read_wordpiece,
+    ("vocab.json", "merges.txt"): read_bytes,
+}

@@ -1,0 +1,205 @@
+"""The tokenizer: text to ids with the characters each came from, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Encoding as RawEncoding
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, processors
+
+from glassformer.errors import InputError
+from glassformer.text import kinds, published
+from glassformer.text.special import PRESETS, Special
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A text as tokens; token i came from text[start:end], (start, end) = offsets[i]; added ones have (0, 0)."""
+
+    ids: list[int]
+    tokens: list[str]
+    offsets: list[tuple[int, int]]
+    segments: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer:
+    """One vocabulary over the `tokenizers` library; padding and length are the batch's business."""
+
+    def __init__(
+        self, backend: Backend, parts: dict[str, str], settings: dict[str, Any] | None = None
+    ) -> None:
+        self.backend = backend
+        self.parts = parts
+        self.settings = settings or {}
+        self.pad_id, self.unk_id = self._part("pad"), self._part("unk")
+        self.bos_id, self.eos_id = self._part("bos"), self._part("eos")
+        self.cls_id, self.sep_id, self.mask_id = self._part("cls"), self._part("sep"), self._part("mask")
+        self.special_ids = frozenset(number for part in parts if (number := self._part(part)) is not None)
+        self.closed = _is_closed(backend)
+
+    @classmethod
+    def train(
+        cls,
+        kind: str,
+        texts: Iterable[str],
+        *,
+        vocab_size: int = 8000,
+        lowercase: bool = False,
+        compose: bool = False,
+        special: Special | str | None = None,
+    ) -> Tokenizer:
+        """Learn a vocabulary; `compose` is Unicode NFC, `special` a Special or the name of a preset."""
+        if kind not in kinds.KINDS:
+            raise InputError(f"there is no tokenizer kind {kind!r}; the kinds are {', '.join(kinds.KINDS)}")
+        tokens = kinds.default_special(kind) if special is None else _preset(special)
+        room = len(tokens.tokens())
+        if vocab_size <= room:
+            raise InputError(
+                f"vocab_size is {vocab_size}, but the special tokens alone take {room}; ask for more"
+            )
+        plan = kinds.Plan(vocab_size=vocab_size, lowercase=lowercase, compose=compose, special=tokens)
+        backend = kinds.train(kind, texts, plan)
+        if backend.get_vocab_size() <= room:
+            raise InputError(f"the texts to train a {kind} tokenizer on hold no tokens; give some text")
+        _frame(backend, tokens)
+        return cls(backend, tokens.roles())
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Tokenizer:
+        """Read tokenizer.json, or vocab.txt, or vocab.json with merges.txt, from a published folder."""
+        return cls(*published.read_folder(Path(folder)))
+
+    def save(self, folder: str | Path) -> None:
+        """Write a folder that `transformers` opens."""
+        published.write_folder(Path(folder), self.backend, self.parts, self.settings)
+
+    def encode(self, text: str, pair: str | None = None, special: bool = True) -> Encoding:
+        """Ids, tokens, character offsets and segments of a text, or of two texts as one sequence."""
+        self._refuse_unknown([text] if pair is None else [text, pair])
+        return _encoding(self.backend.encode(text, pair, add_special_tokens=special))
+
+    def encode_batch(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, special: bool = True
+    ) -> list[Encoding]:
+        """`encode` of many at once."""
+        self._refuse_unknown([*texts, *(pairs or [])])
+        raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
+        return [_encoding(one) for one in raw]
+
+    def ids(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
+        """Only the ids of many texts, several times faster than `encode_batch`."""
+        self._refuse_unknown(texts)
+        raw = self.backend.encode_batch_fast(list(texts), add_special_tokens=special)
+        return [one.ids for one in raw]
+
+    def decode(self, ids: Iterable[int], keep_special: bool = False) -> str:
+        """The text of these ids."""
+        return str(self.backend.decode(self._known(ids), skip_special_tokens=not keep_special))
+
+    def decode_batch(self, rows: Iterable[Iterable[int]], keep_special: bool = False) -> list[str]:
+        """`decode` of many at once."""
+        return list(
+            self.backend.decode_batch([self._known(r) for r in rows], skip_special_tokens=not keep_special)
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are."""
+        return int(self.backend.get_vocab_size())
+
+    def token(self, id: int) -> str:
+        """The token with this id."""
+        token = self.backend.id_to_token(id) if id >= 0 else None
+        if token is None:
+            raise InputError(f"there is no token {id}; this vocabulary has ids 0 to {self.vocab_size - 1}")
+        return str(token)
+
+    def id(self, token: str) -> int | None:
+        """The id of this token, or None where the vocabulary lacks it."""
+        number: int | None = self.backend.token_to_id(token)
+        return number
+
+    def _part(self, part: str) -> int | None:
+        return self.id(self.parts[part]) if part in self.parts else None
+
+    def _known(self, ids: Iterable[int]) -> list[int]:
+        numbers = [int(number) for number in ids]
+        if numbers and not 0 <= min(numbers) <= max(numbers) < 2**32:
+            self.token(min(numbers) if min(numbers) < 0 else max(numbers))
+        return numbers
+
+    def _refuse_unknown(self, texts: Iterable[str]) -> None:
+        """A closed vocabulary says which word it lacks, where, and what it knows."""
+        if not self.closed:
+            return
+        vocabulary = self.backend.get_vocab()
+        for text in texts:
+            for word, (start, end) in self.backend.pre_tokenizer.pre_tokenize_str(self._normalized(text)):
+                if word not in vocabulary:
+                    raise InputError(
+                        f"{word!r} (characters {start} to {end} of {text!r}) is not in the vocabulary, "
+                        f"which is closed; use its words: {self._some_words()}"
+                    )
+
+    def _normalized(self, text: str) -> str:
+        normalizer = self.backend.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(text))
+
+    def _some_words(self, most: int = 40) -> str:
+        known = [
+            token for token, number in sorted(self.backend.get_vocab().items(), key=lambda item: item[1])
+        ]
+        words = [token for token in known if token not in self.parts.values()]
+        left = len(words) - most
+        return " ".join(words[:most]) + (f" and {left} more" if left > 0 else "")
+
+
+def _encoding(raw: RawEncoding) -> Encoding:
+    return Encoding(raw.ids, raw.tokens, raw.offsets, raw.type_ids)
+
+
+def _together(texts: Sequence[str], pairs: Sequence[str] | None) -> list[Any]:
+    if pairs is None:
+        return list(texts)
+    if len(pairs) != len(texts):
+        raise InputError(f"{len(texts)} texts came with {len(pairs)} second texts; give one for each")
+    return list(zip(texts, pairs, strict=True))
+
+
+def _preset(special: Special | str) -> Special:
+    if isinstance(special, Special):
+        return special
+    if special not in PRESETS:
+        raise InputError(
+            f"there are no special tokens named {special!r}; the presets are {', '.join(PRESETS)}"
+        )
+    return PRESETS[special]
+
+
+def _is_closed(backend: Backend) -> bool:
+    model = backend.model
+    return isinstance(model, models.WordLevel) and backend.token_to_id(model.unk_token) is None
+
+
+def _frame(backend: Backend, special: Special) -> None:
+    """Put the special tokens around an encoded text; a second text gets segment 1."""
+    roles = special.roles()
+    before = [roles[special.before]] if special.before else []
+    after = [roles[special.after]] if special.after else []
+    if not before and not after:
+        return
+    used = list(dict.fromkeys(before + after))
+    single = " ".join([*(f"{t}:0" for t in before), "$A:0", *(f"{t}:0" for t in after)])
+    second = " ".join(["$B:1", *(f"{t}:1" for t in after)])
+    backend.post_processor = processors.TemplateProcessing(
+        single=single,
+        pair=f"{single} {second}",
+        special_tokens=[(token, backend.token_to_id(token)) for token in used],
+    )
