@@ -1,0 +1,149 @@
+"""Everything that decides a transformer's numbers, and nothing else."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self, get_args, get_origin
+
+from glassformer.errors import InputError
+
+Stack = Literal["encoder", "decoder", "encoder-decoder"]
+Norm = Literal["layer", "rms", "none"]
+Positions = Literal["sinusoidal", "sinusoidal-halves", "learned", "rotary", "relative", "none"]
+Activation = Literal["relu", "gelu", "gelu-tanh", "silu"]
+Head = Literal[
+    "language-model", "masked-language-model", "sequence-label", "token-label", "answer-span", "hidden"
+]
+Initialization = Literal["xavier", "normal", "truncated-normal", "normal-scaled-residual"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    """One transformer, described by the choices that change its numbers.
+
+    A family (BERT, GPT-2, ...) is a function from its published configuration to this one; no part of the model
+    ever asks which family it belongs to.
+    """
+
+    stack: Stack
+    vocab_size: int
+    source_vocab_size: int | None = None  # None: source and target share one table of tokens
+    d_model: int
+    heads: int
+    d_ff: int
+    encoder_layers: int = 0
+    decoder_layers: int = 0
+    kv_heads: int | None = None  # None: one key/value head per query head
+    head_size: int | None = None  # None: d_model / heads
+
+    norm: Norm = "layer"
+    norm_eps: float = 1e-5
+    norm_first: bool = False  # before each sub-layer (GPT-2, T5, Llama) or after its residual (2017, BERT)
+    final_norm: bool = False
+    embedding_norm: bool = False
+    embedding_scale: bool = False  # tokens times sqrt(d_model)
+
+    positions: Positions = "learned"
+    max_positions: int = 512
+    position_offset: int = 0  # RoBERTa and BART keep the first rows of the table for padding
+    rotary_base: float = 10_000.0
+    relative_buckets: int = 32
+    relative_distance: int = 128
+    segments: int = 0
+
+    activation: Activation = "gelu"
+    gated: bool = False
+    attention_bias: bool = True
+    attention_scale: bool = True  # T5 leaves the scores unscaled
+    feed_forward_bias: bool = True
+
+    head: Head = "language-model"
+    labels: int = 0  # how many labels a label head has
+    tied_output: bool = True
+    output_bias: bool = False
+    output_transform: bool = False  # BERT, RoBERTa: dense, activation and norm before the vocabulary
+    output_scale: bool = False  # T5: hidden states times d_model ** -0.5 before the vocabulary
+    pooler: bool = False  # dense and tanh on the pooled position
+    pooling: Literal["first", "last"] = "first"  # which position speaks for the sequence
+    label_bias: bool = True
+
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    activation_dropout: float = 0.0
+    initialization: Initialization = "xavier"
+    initialization_std: float = 0.02
+    dtype: Literal["float64", "float32", "bfloat16", "float16"] = "float32"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            self._check_type(field.name, field.type, getattr(self, field.name))
+        self._check_sizes()
+        self._check_combinations()
+
+    def _check_type(self, name: str, declared: Any, value: object) -> None:
+        if get_origin(declared) is Literal:
+            if value not in get_args(declared):
+                raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(declared)))}")
+            return
+        if declared is float and type(value) is int:
+            return
+        allowed = get_args(declared) or (declared,)
+        if type(value) not in allowed:
+            names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
+            raise InputError(f"{name} is {value!r}, a {type(value).__name__}; expected {names}")
+
+    def _check_sizes(self) -> None:
+        for name in ("vocab_size", "d_model", "heads", "d_ff", "max_positions"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 up to, not including, 1")
+        if self.head_size is None and self.d_model % self.heads:
+            raise InputError(
+                f"d_model {self.d_model} does not divide into {self.heads} heads; choose a multiple or set head_size"
+            )
+        if self.kv_heads is not None and (self.kv_heads < 1 or self.heads % self.kv_heads):
+            raise InputError(f"{self.heads} heads cannot share {self.kv_heads} key/value heads; it must divide them")
+        if self.positions.startswith("sinusoidal") and self.d_model % 2:
+            raise InputError(f"sinusoidal positions come in pairs; d_model is {self.d_model}, an odd number")
+        if self.positions == "rotary" and self.size_of_head % 2:
+            raise InputError(f"rotary positions come in pairs; the head size is {self.size_of_head}, an odd number")
+
+    def _check_combinations(self) -> None:
+        for side in ("encoder", "decoder"):
+            layers, present = getattr(self, f"{side}_layers"), side in self.stack
+            if present != (layers > 0):
+                raise InputError(f"stack {self.stack!r} does not go with {side}_layers = {layers}")
+        if self.source_vocab_size is not None and self.stack != "encoder-decoder":
+            raise InputError(f"source_vocab_size belongs to an encoder-decoder; the stack is {self.stack!r}")
+        if self.labels < (1 if self.head in ("sequence-label", "token-label") else 0):
+            raise InputError(f"head {self.head!r} needs the number of its labels; labels is {self.labels}")
+        if self.norm == "none" and (self.norm_first or self.final_norm or self.embedding_norm or self.output_transform):
+            raise InputError("norm is 'none', yet norm_first, final_norm, embedding_norm or output_transform asks for one")
+        if self.output_scale and not self.tied_output:
+            raise InputError("output_scale belongs to a tied output; tied_output is False")
+
+    @property
+    def size_of_head(self) -> int:
+        """How many numbers one head's query has."""
+        return self.head_size or self.d_model // self.heads
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, and those without one: what config.json says."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A configuration from plain values; a key it does not know is refused, with the nearest known one."""
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(known)}"
+                raise InputError(f"TransformerConfig has no {key!r}{hint}")
+        missing = [n for n in ("stack", "vocab_size", "d_model", "heads", "d_ff") if n not in values]
+        if missing:
+            raise InputError(f"the configuration lacks {', '.join(missing)}; every transformer needs them")
+        return cls(**values)

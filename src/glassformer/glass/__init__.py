@@ -1,0 +1,1 @@
+"""Every number of a run: named once, with the formula that makes it, checked."""

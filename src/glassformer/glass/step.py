@@ -1,0 +1,47 @@
+"""One named number of a run, and the glossary of axes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from glassformer.glass.formulas import FORMULAS, Formula
+
+AXES: dict[str, str] = {
+    "B": "batch", "T": "position", "Q": "query position", "K": "key position", "P": "earlier key position", "N": "new key position", "S": "source position",
+    "H": "head", "G": "key/value head", "D": "head size", "C": "d_model", "F": "d_ff", "V": "vocabulary", "L": "label",
+    "1": "shared by all",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One named value of a run: what it is, what its axes mean, and how it was made."""
+
+    name: str
+    axes: str  # one letter for each axis of the value, spelt out in AXES
+    value: Tensor
+    key: str  # which formula
+    inputs: tuple[str, ...]  # parameters and earlier steps, in the formula's order
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    edited: bool = False
+
+    @property
+    def formula(self) -> Formula:
+        """The formula's row in the table."""
+        return FORMULAS[self.key]
+
+    @property
+    def written(self) -> str:
+        """The formula as this step uses it, in plain text."""
+        return self.formula.written(len(self.inputs), self.constants)
+
+    @property
+    def typeset(self) -> str:
+        """The formula as this step uses it, in LaTeX."""
+        return self.formula.typeset(len(self.inputs), self.constants)
+
+    def __repr__(self) -> str:
+        shape = " ".join(f"{a}={n}" for a, n in zip(self.axes.split(), self.value.shape, strict=True))
+        return f"{self.name}  [{shape}]  {self.written}"

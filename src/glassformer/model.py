@@ -1,0 +1,119 @@
+"""The transformer: tokens, an encoder, a decoder or both, and a head."""
+
+import torch
+from torch import Tensor, nn
+
+from glassformer.config import TransformerConfig
+from glassformer.errors import InputError
+from glassformer.glass.trace import Trace
+from glassformer.nn.cache import Cache
+from glassformer.nn.heads import make_head
+from glassformer.nn.initialization import initialize
+from glassformer.nn.part import Part
+from glassformer.nn.stack import Stack
+
+DTYPES = {
+    "float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
+}
+
+
+class Transformer(Part):
+    """Every family is this one model, composed as its configuration says. Vaswani et al. 2017."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.source_tokens = None
+        if config.source_vocab_size is not None:
+            self.source_tokens = nn.Embedding(config.source_vocab_size, config.d_model)
+        self.encoder = self.decoder = None
+        if config.stack != "decoder":
+            self.encoder = Stack(config, config.encoder_layers, causal=False, cross=False)
+        if config.stack != "encoder":
+            self.decoder = Stack(config, config.decoder_layers, causal=True, cross=self.encoder is not None)
+        self.segments = config.segments
+        self.head = make_head(config, self.tokens)
+        for path, part in self.named_modules():
+            if isinstance(part, Part):
+                part.path = path
+        initialize(self, config)
+        self.to(DTYPES[config.dtype])
+
+    def forward(
+        self, source: Tensor | None = None, target: Tensor | None = None, *, source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None, segments: Tensor | None = None, memory: Tensor | None = None,
+        cache: Cache | None = None, trace: Trace | None = None,
+    ) -> Tensor:
+        """Ids to what the head answers: (B, T, V), (B, T, L), (B, L), (B, T, 2) or (B, T, C).
+
+        An encoder reads `source`, a decoder `target`, a pair both, or `memory` (what `encode` gave) in place of the
+        source. Masks are 1 at real tokens; None means no padding. With a cache, `target` is what is new and
+        `target_mask` covers the past too.
+        """
+        if trace is not None:
+            source_mask, target_mask = self.opened(source, target, source_mask, target_mask, memory, cache, trace)
+        x = self.body(
+            source, target, source_mask=source_mask, target_mask=target_mask, segments=segments, memory=memory,
+            cache=cache, trace=trace,
+        )
+        y: Tensor = self.head(x, source_mask if self.decoder is None else target_mask, trace)
+        return y
+
+    def body(
+        self, source: Tensor | None = None, target: Tensor | None = None, *, source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None, segments: Tensor | None = None, memory: Tensor | None = None,
+        cache: Cache | None = None, trace: Trace | None = None,
+    ) -> Tensor:
+        """The same arguments -> (B, T, C), what the head is given."""
+        if self.encoder is not None and memory is None:
+            memory = self.encode(required(source, "source"), source_mask, segments, trace)
+        if self.decoder is None:
+            return required(memory, "source")
+        ids = required(target, "target")
+        own_segments = self.segmented(ids, segments) if self.encoder is None else None
+        x: Tensor = self.decoder(
+            ids, target_mask, self.tokens, segment_ids=own_segments, memory=memory, memory_mask=source_mask,
+            cache=cache, trace=trace,
+        )
+        return x
+
+    def encode(
+        self, source: Tensor, source_mask: Tensor | None = None, segments: Tensor | None = None, trace: Trace | None = None
+    ) -> Tensor:
+        """Ids (B, S) -> memory (B, S, C): the source, read once."""
+        if self.encoder is None:
+            raise InputError("this model is a decoder alone: it has no encoder; give the text as target")
+        table = self.tokens if self.source_tokens is None else self.source_tokens
+        segment_ids = self.segmented(source, segments)
+        memory: Tensor = self.encoder(source, source_mask, table, segment_ids=segment_ids, trace=trace)
+        return memory
+
+    def segmented(self, ids: Tensor, segments: Tensor | None) -> Tensor | None:
+        """Which text each token belongs to: the first, unless told otherwise."""
+        if not self.segments:
+            return None
+        return torch.zeros_like(ids) if segments is None else segments
+
+    def opened(
+        self, source: Tensor | None, target: Tensor | None, source_mask: Tensor | None, target_mask: Tensor | None,
+        memory: Tensor | None, cache: Cache | None, trace: Trace,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Make ready to be looked at: names known, and masks that say that nothing is padding instead of saying nothing."""
+        if self.training:
+            raise InputError("a model in training drops values at random and cannot be traced; call eval() first")
+        trace.know(self.named_parameters())
+        read = source if memory is None else memory
+        if read is not None and source_mask is None:
+            source_mask = torch.ones(read.shape[:2], dtype=torch.bool, device=read.device)
+        if target is not None and target_mask is None:
+            past = 0 if cache is None else cache.length
+            target_mask = torch.ones(len(target), past + target.shape[1], dtype=torch.bool, device=target.device)
+        return source_mask, target_mask
+
+
+def required(value: Tensor | None, name: str) -> Tensor:
+    """The argument that this kind of model cannot do without."""
+    if value is None:
+        raise InputError(f"this model needs {name} ids, and none were given")
+    return value

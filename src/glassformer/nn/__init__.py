@@ -1,0 +1,1 @@
+"""The parts of the transformer: one set for every family."""

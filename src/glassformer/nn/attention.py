@@ -1,0 +1,122 @@
+"""Attention, of a text to itself and of a target to its source."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.cache import Cache, appended
+from glassformer.nn.part import Part
+from glassformer.nn.position import Rotary
+
+
+class Visibility:
+    """What each query may see: a mask, what distance adds to its scores, and both as the one tensor that is added."""
+
+    def __init__(self, mask: Tensor | None, bias: Tensor | None = None) -> None:
+        self.mask = mask  # (B, 1, Q, K): 0 where it may look, the lowest number where not; None: anywhere
+        self.bias = bias  # (B, H, Q, K)
+        self.added = mask if bias is None else bias if mask is None else bias + mask
+
+
+def mask_of(attention_mask: Tensor, queries: int, causal: bool, dtype: torch.dtype) -> Tensor:
+    """(B, K) real tokens -> (B, 1, Q, K): the lowest number at padding and, if causal, at the future of each query.
+
+    Not minus infinity: a query that may look nowhere then looks everywhere alike, instead of becoming no number at all.
+    """
+    allowed = attention_mask[:, None, None, :].bool()
+    if causal:
+        keys = torch.arange(attention_mask.shape[1], device=attention_mask.device)
+        allowed = allowed & (keys <= keys[-queries:, None])
+    allowed = allowed.expand(-1, -1, queries, -1)
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min)
+
+
+class Attention(Part):
+    """Each position gathers from the others, weighted by how well its query meets their keys.
+
+    Vaswani et al. 2017, section 3.2; keys shared by several query heads: Ainslie et al. 2023.
+    """
+
+    def __init__(self, config: TransformerConfig, rotary: bool) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads or config.heads, config.size_of_head
+        inner, kv_inner = self.heads * self.head_size, self.kv_heads * self.head_size
+        self.query = nn.Linear(config.d_model, inner, bias=config.attention_bias)
+        self.key = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
+        self.value = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
+        self.output = nn.Linear(inner, config.d_model, bias=config.attention_bias)
+        self.scale = 1.0 / math.sqrt(self.head_size) if config.attention_scale else 1.0
+        self.scores_formula = "scores" if config.attention_scale else "scores_unscaled"
+        self.scores_constants = {"head_size": self.head_size} if config.attention_scale else {}
+        self.rotary = Rotary(self.head_size, config.rotary_base) if rotary else None
+        self.dropout = config.attention_dropout
+
+    def forward(
+        self, x: Tensor, visible: Visibility, position_ids: Tensor | None = None, memory: Tensor | None = None,
+        cache: Cache | None = None, trace: Trace | None = None,
+    ) -> Tensor:
+        """(B, Q, C), and memory (B, K, C) to attend to instead of itself -> (B, Q, C)."""
+        q = self.project("query", "B H Q D", self.query, x, self.heads, trace)
+        q = self.turned("query_turned", "B H Q D", q, position_ids, trace)
+        past = None if cache is None else cache.past(self.path)
+        if memory is not None and past is not None:
+            k, v = (self.step(n, "B G K D", t, trace, "given") for n, t in zip(("key", "value"), past, strict=True))
+        else:
+            source = x if memory is None else memory
+            axes = "B G K D" if past is None else "B G N D"
+            k = self.project("key", axes, self.key, source, self.kv_heads, trace)
+            v = self.project("value", axes, self.value, source, self.kv_heads, trace)
+            k = self.turned("key_turned", axes, k, position_ids, trace)
+            if past is not None:
+                k = self.extended("key", past[0], k, trace)
+                v = self.extended("value", past[1], v, trace)
+            if cache is not None:
+                cache.keep(self.path, k, v)
+        mixed = self.mix(q, k, v, visible, trace)
+        output = self.output(mixed.transpose(1, 2).flatten(2))
+        return self.step(
+            "output", "B T C", output, trace, "attention_output", (mixed, self.output.weight, self.output.bias)
+        )
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, visible: Visibility, trace: Trace | None) -> Tensor:
+        """The same formula twice: fused for speed, open for reading; a test holds them equal."""
+        keys, values = self.shared(k), self.shared(v)
+        dropout = self.dropout if self.training else 0.0
+        if trace is None:
+            return functional.scaled_dot_product_attention(
+                q, keys, values, attn_mask=visible.added, dropout_p=dropout, scale=self.scale
+            )
+        scores = q @ keys.mT * self.scale
+        scores = self.step("scores", "B H Q K", scores, trace, self.scores_formula, (q, k), **self.scores_constants)
+        seen = scores if visible.added is None else scores + visible.added
+        formula, inputs = ("weights", (scores, visible.mask)) if visible.bias is None else (
+            "biased_weights", (scores, visible.bias, visible.mask)
+        )
+        weights = self.step("weights", "B H Q K", seen.softmax(dim=-1), trace, formula, inputs)
+        return self.step("mixed", "B H Q D", weights @ values, trace, "mixed", (weights, v))
+
+    def project(self, name: str, axes: str, linear: nn.Linear, x: Tensor, heads: int, trace: Trace | None) -> Tensor:
+        """(B, T, C) -> (B, heads, T, D)."""
+        split = linear(x).unflatten(-1, (heads, self.head_size)).transpose(1, 2)
+        return self.step(name, axes, split, trace, name, (x, linear.weight, linear.bias), heads=heads)
+
+    def turned(self, name: str, axes: str, x: Tensor, position_ids: Tensor | None, trace: Trace | None) -> Tensor:
+        """Queries and keys turned by their positions, in a model whose positions are turns."""
+        if self.rotary is None or position_ids is None:
+            return x
+        return self.step(
+            name, axes, self.rotary(x, position_ids), trace, "turned", (x, position_ids), base=self.rotary.base
+        )
+
+    def extended(self, name: str, past: Tensor, new: Tensor, trace: Trace | None) -> Tensor:
+        """What was kept from earlier positions, then what is new."""
+        past = self.step(f"past_{name}", "B G P D", past, trace, "given")
+        return self.step(f"all_{name}", "B G K D", appended(past, new), trace, "append", (past, new))
+
+    def shared(self, x: Tensor) -> Tensor:
+        """(B, G, K, D) -> (B, H, K, D)."""
+        return x if self.kv_heads == self.heads else x.repeat_interleave(self.heads // self.kv_heads, dim=1)

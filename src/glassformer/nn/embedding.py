@@ -1,0 +1,60 @@
+"""Ids become rows of numbers: what a token means, plus where it stands, plus which text it belongs to."""
+
+import math
+
+from torch import Tensor, nn
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.norm import make_norm
+from glassformer.nn.part import Part
+from glassformer.nn.position import Waves
+
+
+class Embedding(Part):
+    """The first values of the residual stream. Vaswani et al. 2017, sections 3.4 and 3.5; Devlin et al. 2019, section 3."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
+        self.tokens_formula = "tokens_scaled" if config.embedding_scale else "tokens"
+        self.tokens_constants = {"d_model": config.d_model} if config.embedding_scale else {}
+        self.positions = self.waves = self.segments = self.norm = None
+        if config.positions == "learned":
+            self.offset = config.position_offset
+            self.positions = nn.Embedding(config.max_positions + config.position_offset, config.d_model)
+        elif config.positions.startswith("sinusoidal"):
+            self.waves = Waves(config.d_model, halves=config.positions == "sinusoidal-halves")
+        if config.segments:
+            self.segments = nn.Embedding(config.segments, config.d_model)
+        if config.embedding_norm:
+            self.norm = make_norm(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, ids: Tensor, position_ids: Tensor, table: nn.Embedding, segment_ids: Tensor | None, trace: Trace | None = None
+    ) -> Tensor:
+        """Ids (B, T), their positions and segments (B, T) -> (B, T, C)."""
+        tokens = table(ids) * self.scale if self.scale != 1.0 else table(ids)
+        tokens = self.step("tokens", "B T C", tokens, trace, self.tokens_formula, (ids, table.weight), **self.tokens_constants)
+        parts = [tokens, *self.placed(position_ids, tokens, trace)]
+        if self.segments is not None and segment_ids is not None:
+            rows = self.segments(segment_ids)
+            parts.append(self.step("segments", "B T C", rows, trace, "segments", (segment_ids, self.segments.weight)))
+        x = sum(parts[1:], parts[0])
+        if self.norm is not None:
+            x = self.step("sum", "B T C", x, trace, "sum", parts)
+            x = self.norm(x, trace)
+            return self.dropout(self.step("output", "B T C", x, trace, "same", (x,)))
+        return self.dropout(self.step("output", "B T C", x, trace, "sum", parts))
+
+    def placed(self, position_ids: Tensor, like: Tensor, trace: Trace | None) -> list[Tensor]:
+        """The rows of the positions, if this embedding adds any."""
+        if self.positions is not None:
+            rows = self.positions(position_ids + self.offset)
+            inputs = (position_ids, self.positions.weight)
+            return [self.step("positions", "B T C", rows, trace, "positions", inputs, offset=self.offset)]
+        if self.waves is not None:
+            rows = self.waves(position_ids, like)
+            return [self.step("positions", "B T C", rows, trace, self.waves.formula, (position_ids,), d_model=rows.shape[-1])]
+        return []

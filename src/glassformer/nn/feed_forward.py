@@ -1,0 +1,49 @@
+"""The same two linear maps at every position, with an activation between."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.part import Part
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "gelu-tanh": partial(functional.gelu, approximate="tanh"),
+    "silu": functional.silu,
+}
+
+
+class FeedForward(Part):
+    """Each position by itself: up to the wide layer, through the activation, and back.
+
+    Vaswani et al. 2017, section 3.3; with a gate beside the way up: Shazeer 2020.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias)
+        self.gate = nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias) if config.gated else None
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.feed_forward_bias)
+        self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
+        self.dropout = nn.Dropout(config.activation_dropout)
+
+    def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        up = self.step("up", "B T F", self.up(x), trace, "up", (x, self.up.weight, self.up.bias))
+        active = self.dropout(self.activated(x, up, trace))
+        output = self.down(active)
+        inputs = (active, self.down.weight, self.down.bias)
+        return self.step("output", "B T C", output, trace, "feed_forward_output", inputs)
+
+    def activated(self, x: Tensor, up: Tensor, trace: Trace | None) -> Tensor:
+        """What of the wide layer comes through."""
+        if self.gate is None:
+            return self.step("active", "B T F", self.function(up), trace, "active", (up,), activation=self.activation)
+        gate = self.step("gate", "B T F", self.gate(x), trace, "gate", (x, self.gate.weight, self.gate.bias))
+        active = self.function(gate) * up
+        return self.step("active", "B T F", active, trace, "gated", (gate, up), activation=self.activation)

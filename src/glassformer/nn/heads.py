@@ -1,0 +1,152 @@
+"""What a model is asked for: the next word, a hidden word, a label, a label for each token, or where an answer stands."""
+
+import torch
+from torch import Tensor, nn
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.feed_forward import ACTIVATIONS
+from glassformer.nn.norm import make_norm
+from glassformer.nn.part import Part
+
+
+def with_probabilities(part: Part, axes: str, logits: Tensor, trace: Trace | None) -> Tensor:
+    """The same logits; whoever looks also sees them as probabilities."""
+    if trace is not None:
+        part.step("probabilities", axes, logits.softmax(-1), trace, "probabilities", (logits,))
+    return logits
+
+
+class LanguageHead(Part):
+    """A score for each word of the vocabulary, at each position. Vaswani et al. 2017, section 3.4; Devlin et al. 2019, A.2."""
+
+    def __init__(self, config: TransformerConfig, tokens: nn.Embedding) -> None:
+        super().__init__()
+        self.dense = self.norm = None
+        if config.output_transform:
+            self.dense = nn.Linear(config.d_model, config.d_model)
+            self.norm = make_norm(config)
+        self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
+        self.output = nn.Linear(config.d_model, config.vocab_size, bias=config.output_bias)
+        if config.tied_output:
+            self.output.weight = tokens.weight
+        self.scale = config.d_model**-0.5 if config.output_scale else 1.0
+        self.logits_formula = "logits_scaled" if config.output_scale else "logits"
+        self.logits_constants = {"d_model": config.d_model} if config.output_scale else {}
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """(..., C) -> (..., V)."""
+        if self.dense is not None and self.norm is not None:
+            inputs = (x, self.dense.weight, self.dense.bias)
+            u = self.step("projected", "B T C", self.dense(x), trace, "projected", inputs)
+            u = self.step("active", "B T C", self.function(u), trace, "active", (u,), activation=self.activation)
+            x = self.norm(u, trace)
+        scaled = x * self.scale if self.scale != 1.0 else x
+        logits = self.step(
+            "logits", "B T V", self.output(scaled), trace, self.logits_formula,
+            (x, self.output.weight, self.output.bias), **self.logits_constants,
+        )
+        return with_probabilities(self, "B T V", logits, trace)
+
+
+class Pooling(Part):
+    """One row for the whole text: that of its first or last real position, through a dense layer if there is one."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.which = config.pooling
+        self.dense = nn.Linear(config.d_model, config.d_model) if config.pooler else None
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None, trace: Trace | None = None) -> Tensor:
+        """(B, T, C) -> (B, C)."""
+        row = x[torch.arange(len(x), device=x.device), self.position(x, attention_mask)]
+        row = self.step("row", "B C", row, trace, self.which, (x, attention_mask))
+        if self.dense is None:
+            return self.dropout(row)
+        pooled = self.dense(self.dropout(row)).tanh()
+        inputs = (row, self.dense.weight, self.dense.bias)
+        return self.dropout(self.step("output", "B C", pooled, trace, "pooled", inputs))
+
+    def position(self, x: Tensor, attention_mask: Tensor | None) -> Tensor | int:
+        """(B,): where the row stands in each text; padding may be on either side."""
+        if attention_mask is None:
+            return 0 if self.which == "first" else -1
+        real = attention_mask.long()
+        if self.which == "first":
+            return real.argmax(1)
+        return real.shape[1] - 1 - real.flip(1).argmax(1)
+
+
+class SequenceLabelHead(Part):
+    """A score for each label of the whole text. Devlin et al. 2019, section 4.1; Radford et al. 2018, section 3.3."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.pooling = Pooling(config)
+        self.output = nn.Linear(config.d_model, config.labels, bias=config.label_bias)
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """(B, T, C) -> (B, L)."""
+        row = self.pooling(x, attention_mask, trace)
+        inputs = (row, self.output.weight, self.output.bias)
+        logits = self.step("logits", "B L", self.output(row), trace, "logits", inputs)
+        return with_probabilities(self, "B L", logits, trace)
+
+
+class TokenLabelHead(Part):
+    """A score for each label of each token. Devlin et al. 2019, section 5.3."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(config.d_model, config.labels, bias=config.label_bias)
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """(..., C) -> (..., L)."""
+        inputs = (x, self.output.weight, self.output.bias)
+        logits = self.step("logits", "B T L", self.output(self.dropout(x)), trace, "logits", inputs)
+        return with_probabilities(self, "B T L", logits, trace)
+
+
+class AnswerSpanHead(Part):
+    """How well an answer starts, and ends, at each position. Devlin et al. 2019, section 4.2."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.output = nn.Linear(config.d_model, 2)
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, 2)."""
+        inputs = (x, self.output.weight, self.output.bias)
+        logits = self.step("logits", "B T L", self.output(x), trace, "logits", inputs)
+        if trace is not None and attention_mask is not None:
+            hidden = logits.masked_fill(~attention_mask.bool()[..., None], -torch.inf)
+            inputs = (logits, attention_mask)
+            self.step("probabilities", "B T L", hidden.softmax(1), trace, "span_probabilities", inputs)
+        return logits
+
+
+class HiddenHead(Part):
+    """No question asked: the last hidden rows themselves. A pooler, where the checkpoint has one, is kept and shown."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.pooling = Pooling(config) if config.pooler else None
+
+    def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        if trace is not None and self.pooling is not None:
+            self.pooling(x, attention_mask, trace)
+        return x
+
+
+def make_head(config: TransformerConfig, tokens: nn.Embedding) -> Part:
+    """The head that the configuration chooses."""
+    if config.head in ("language-model", "masked-language-model"):
+        return LanguageHead(config, tokens)
+    kinds = {
+        "sequence-label": SequenceLabelHead, "token-label": TokenLabelHead,
+        "answer-span": AnswerSpanHead, "hidden": HiddenHead,
+    }
+    return kinds[config.head](config)

@@ -1,0 +1,53 @@
+"""One layer: attend, (in the decoder of a pair) attend to the source, then think position by position."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.attention import Attention, Visibility
+from glassformer.nn.cache import Cache
+from glassformer.nn.feed_forward import FeedForward
+from glassformer.nn.norm import make_norm
+from glassformer.nn.part import Part
+
+
+class Layer(Part):
+    """Two or three sub-layers, each added to what came in. Vaswani et al. 2017, section 3.1; norm first: Xiong et al. 2020."""
+
+    def __init__(self, config: TransformerConfig, cross: bool) -> None:
+        super().__init__()
+        self.norm_first = config.norm_first
+        self.self_attention = Attention(config, rotary=config.positions == "rotary")
+        self.self_attention_norm = make_norm(config)
+        if cross:
+            self.cross_attention = Attention(config, rotary=False)
+            self.cross_attention_norm = make_norm(config)
+        self.feed_forward = FeedForward(config)
+        self.feed_forward_norm = make_norm(config)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, x: Tensor, visible: Visibility, position_ids: Tensor, memory: Tensor | None = None,
+        memory_visible: Visibility | None = None, cache: Cache | None = None, trace: Trace | None = None,
+    ) -> Tensor:
+        """(B, T, C) -> (B, T, C), reading memory (B, K, C) if there is one."""
+
+        def attend(h: Tensor) -> Tensor:
+            return self.self_attention(h, visible, position_ids, cache=cache, trace=trace)
+
+        def attend_to_source(h: Tensor) -> Tensor:
+            return self.cross_attention(h, memory_visible, memory=memory, cache=cache, trace=trace)
+
+        x = self.residual("self_attention", x, attend, trace)
+        if memory is not None:
+            x = self.residual("cross_attention", x, attend_to_source, trace)
+        return self.residual("feed_forward", x, lambda h: self.feed_forward(h, trace), trace)
+
+    def residual(self, name: str, x: Tensor, sublayer: Callable[[Tensor], Tensor], trace: Trace | None) -> Tensor:
+        """What was there plus what the sub-layer adds: the only place that knows norm first from norm last."""
+        norm = getattr(self, f"{name}_norm")
+        added = self.dropout(sublayer(norm(x, trace) if self.norm_first else x))
+        after = self.step(f"after_{name}", "B T C", x + added, trace, "residual", (x, added))
+        return after if self.norm_first else norm(after, trace)

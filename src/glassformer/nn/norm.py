@@ -1,0 +1,58 @@
+"""Normalisation of the residual stream."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+import torch
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.part import Part
+
+
+class LayerNorm(Part):
+    """Each row shifted to mean 0 and scaled to variance 1, then stretched and moved. Ba et al. 2016."""
+
+    def __init__(self, d_model: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.bias = nn.Parameter(torch.zeros(d_model))
+        self.eps = eps
+
+    def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
+        """(..., C) -> (..., C)."""
+        y = functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+        return self.step("output", "B T C", y, trace, "layer_norm", (x, self.weight, self.bias), eps=self.eps)
+
+
+class RMSNorm(Part):
+    """Each row scaled to a mean square of 1, then stretched. Zhang and Sennrich 2019."""
+
+    def __init__(self, d_model: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(d_model))
+        self.eps = eps
+
+    def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
+        """(..., C) -> (..., C)."""
+        y = self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps))
+        return self.step("output", "B T C", y, trace, "rms_norm", (x, self.weight), eps=self.eps)
+
+
+class NoNorm(Part):
+    """Leaves every row as it is: in two dimensions a layer norm would keep only a sign."""
+
+    def __init__(self, d_model: int, eps: float) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
+        """The same x."""
+        return x
+
+
+NORMS = {"layer": LayerNorm, "rms": RMSNorm, "none": NoNorm}
+
+
+def make_norm(config: TransformerConfig) -> Part:
+    """The norm that the configuration chooses."""
+    return NORMS[config.norm](config.d_model, config.norm_eps)

@@ -1,0 +1,23 @@
+"""A module that names what it computes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from glassformer.glass.trace import Trace
+
+
+class Part(nn.Module):
+    """A module whose values have names: its path in the model, the same as its weights', and the step's own."""
+
+    path = ""  # set once by the whole model
+
+    def step(
+        self, name: str, axes: str, value: Tensor, trace: Trace | None, formula: str, inputs: Iterable[Tensor | None] = (),
+        **constants: Any,
+    ) -> Tensor:
+        """Pass the value through, or record it: what it is, and the formula and inputs that made it."""
+        if trace is None:
+            return value
+        return trace.add(f"{self.path}.{name}", axes, value, formula, inputs, constants)

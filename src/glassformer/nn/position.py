@@ -1,0 +1,89 @@
+"""Where a token stands: waves, turns and distances."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.nn.part import Part
+
+
+def angles(position_ids: Tensor, size: int, base: float) -> Tensor:
+    """(...,) -> (..., size / 2): each position times a falling rate, in float64."""
+    rates = base ** (-torch.arange(0, size, 2, dtype=torch.float64, device=position_ids.device) / size)
+    return position_ids.unsqueeze(-1) * rates
+
+
+def interleaved_waves(position_ids: Tensor, d_model: int) -> Tensor:
+    """Sine and cosine in turn. Vaswani et al. 2017, section 3.5."""
+    angle = angles(position_ids, d_model, 10_000.0)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)
+
+
+def halved_waves(position_ids: Tensor, d_model: int) -> Tensor:
+    """All sines, then all cosines: the order of Marian (Junczys-Dowmunt et al. 2018)."""
+    angle = angles(position_ids, d_model, 10_000.0)
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+class Waves(Part):
+    """Positions as sine and cosine waves: computed, not learned."""
+
+    def __init__(self, d_model: int, halves: bool) -> None:
+        super().__init__()
+        self.d_model = d_model
+        self.waves = halved_waves if halves else interleaved_waves
+        self.formula = "sinusoidal_halves" if halves else "sinusoidal"
+
+    def forward(self, position_ids: Tensor, like: Tensor) -> Tensor:
+        """(B, T) -> (B, T, C), in the kind of number of `like`."""
+        return self.waves(position_ids, self.d_model).to(like.dtype)
+
+
+class Rotary(nn.Module):
+    """Each pair of numbers, one of either half, turned by an angle that grows with the position. Su et al. 2021."""
+
+    def __init__(self, head_size: int, base: float) -> None:
+        super().__init__()
+        self.head_size, self.base = head_size, base
+
+    def forward(self, x: Tensor, position_ids: Tensor) -> Tensor:
+        """(B, H, T, D), (B, T) -> (B, H, T, D)."""
+        angle = angles(position_ids, self.head_size, self.base)[:, None]
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        left, right = x.chunk(2, dim=-1)
+        return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+
+
+class RelativeBias(Part):
+    """One learned number per head for each bucket of distance, added to the scores of every layer. Raffel et al. 2020."""
+
+    def __init__(self, config: TransformerConfig, both_ways: bool) -> None:
+        super().__init__()
+        self.table = nn.Embedding(config.relative_buckets, config.heads)
+        self.both_ways, self.distance = both_ways, config.relative_distance
+
+    def buckets(self, distance: Tensor) -> Tensor:
+        """Near distances have a bucket each, far ones share wider and wider ones."""
+        count = self.table.num_embeddings
+        first = torch.zeros_like(distance)
+        if self.both_ways:
+            count //= 2
+            first = (distance > 0).long() * count
+            distance = distance.abs()
+        else:
+            distance = (-distance).clamp(min=0)
+        near = count // 2
+        ratio = torch.log(distance.clamp(min=1).float() / near) / math.log(self.distance / near)
+        spread = (near + (ratio * (count - near)).long()).clamp(max=count - 1)
+        return first + torch.where(distance < near, distance, spread)
+
+    def forward(self, queries: Tensor, keys: Tensor, trace: Trace | None = None) -> Tensor:
+        """Position ids (B, Q) and (B, K) -> (B, H, Q, K)."""
+        bias = self.table(self.buckets(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2)
+        return self.step(
+            "bias", "B H Q K", bias, trace, "relative_bias", (queries, keys, self.table.weight),
+            distance=self.distance, both_ways=self.both_ways,
+        )

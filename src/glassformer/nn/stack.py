@@ -1,0 +1,111 @@
+"""Encoder and decoder: an embedding, then layers."""
+
+import torch
+from torch import Tensor, nn
+
+from glassformer.config import TransformerConfig
+from glassformer.errors import InputError
+from glassformer.glass.trace import Trace
+from glassformer.nn.attention import Visibility, mask_of
+from glassformer.nn.cache import Cache
+from glassformer.nn.embedding import Embedding
+from glassformer.nn.layer import Layer
+from glassformer.nn.norm import make_norm
+from glassformer.nn.part import Part
+from glassformer.nn.position import RelativeBias
+
+
+class Stack(Part):
+    """Layers on top of an embedding; a decoder is one that may not look ahead. Vaswani et al. 2017, section 3.1."""
+
+    def __init__(self, config: TransformerConfig, layers: int, causal: bool, cross: bool) -> None:
+        super().__init__()
+        self.causal = causal
+        self.limit = config.max_positions if config.positions == "learned" else None
+        self.embedding = Embedding(config)
+        self.relative = RelativeBias(config, both_ways=not causal) if config.positions == "relative" else None
+        self.layers = nn.ModuleList(Layer(config, cross) for _ in range(layers))
+        self.norm = make_norm(config) if config.final_norm else None
+
+    def forward(
+        self, ids: Tensor, attention_mask: Tensor | None, table: nn.Embedding, *, segment_ids: Tensor | None = None,
+        memory: Tensor | None = None, memory_mask: Tensor | None = None, cache: Cache | None = None,
+        trace: Trace | None = None,
+    ) -> Tensor:
+        """Ids (B, T), attention mask (B, past + T), memory (B, K, C) -> (B, T, C)."""
+        seen = 0 if cache is None else cache.length
+        self.check_length(seen + ids.shape[1])
+        if trace is not None:
+            ids = self.step("ids", "B T", ids, trace, "given")
+            attention_mask = self.given("attention_mask", "B K", attention_mask, trace)
+            segment_ids = self.given("segment_ids", "B T", segment_ids, trace)
+            memory = self.given("memory", "B S C", memory, trace)
+            memory_mask = self.given("memory_attention_mask", "B S", memory_mask, trace)
+        keys = self.numbered(attention_mask, ids, seen)
+        position_ids = self.step(
+            "position_ids", "B T", keys[:, seen:], trace, "position_ids", (attention_mask,), new=ids.shape[1]
+        )
+        x = self.embedding(ids, position_ids, table, segment_ids, trace)
+        visible = self.visibility(attention_mask, keys, position_ids, x, trace)
+        memory_visible = None if memory is None else self.memory_visibility(memory_mask, x, trace)
+        for layer in self.layers:
+            x = layer(x, visible, position_ids, memory, memory_visible, cache, trace)
+        if self.norm is not None:
+            x = self.norm(x, trace)
+        if cache is not None:
+            cache.length = seen + ids.shape[1]
+        return self.step("output", "B T C", x, trace, "same", (x,))
+
+    def check_length(self, length: int) -> None:
+        """A table of learned positions ends somewhere."""
+        if self.limit is not None and length > self.limit:
+            raise InputError(
+                f"the text has {length} tokens, but this model has {self.limit} positions; shorten the text or split it"
+            )
+
+    def given(self, name: str, axes: str, value: Tensor | None, trace: Trace) -> Tensor | None:
+        """A value that the run starts from, unless an earlier step made it."""
+        if value is None or trace.knows(value):
+            return value
+        return self.step(name, axes, value, trace, "given")
+
+    def numbered(self, attention_mask: Tensor | None, ids: Tensor, seen: int) -> Tensor:
+        """(B, past + T): how many real tokens stand before each; padding, on either side, does not count."""
+        if attention_mask is None:
+            return torch.arange(seen + ids.shape[1], device=ids.device).expand(ids.shape[0], -1)
+        return (attention_mask.long().cumsum(1) - 1).clamp(min=0)
+
+    def visibility(
+        self, attention_mask: Tensor | None, keys: Tensor, position_ids: Tensor, x: Tensor, trace: Trace | None
+    ) -> Visibility:
+        """Padding, the future, and what distance adds, for this stack's own attention."""
+        queries, dtype = x.shape[1], x.dtype
+        mask = None
+        if attention_mask is None and self.causal and queries > 1:
+            attention_mask = torch.ones(1, keys.shape[1], dtype=torch.bool, device=x.device)
+        if attention_mask is not None:
+            mask = mask_of(attention_mask, queries, self.causal, dtype)
+            mask = self.step(
+                "mask", "B 1 Q K", mask, trace, "mask", (attention_mask,), queries=queries, causal=self.causal,
+                never=torch.finfo(dtype).min,
+            )
+        if self.relative is None:
+            return Visibility(mask)
+        if trace is not None and keys.shape != position_ids.shape:
+            keys = self.step(
+                "key_position_ids", "B K", keys, trace, "position_ids", (attention_mask,), new=keys.shape[1]
+            )
+        elif trace is not None:
+            keys = position_ids
+        return Visibility(mask, self.relative(position_ids, keys, trace))
+
+    def memory_visibility(self, memory_mask: Tensor | None, x: Tensor, trace: Trace | None) -> Visibility:
+        """The padding of the source."""
+        if memory_mask is None:
+            return Visibility(None)
+        queries, dtype = x.shape[1], x.dtype
+        mask = mask_of(memory_mask, queries, False, dtype)
+        never = torch.finfo(dtype).min
+        return Visibility(self.step(
+            "memory_mask", "B 1 Q S", mask, trace, "mask", (memory_mask,), queries=queries, causal=False, never=never
+        ))
