@@ -1,0 +1,386 @@
+"""The one training loop: batches in, records out, weights better after each step."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from glassformer.data.batch import Batch
+from glassformer.errors import InputError
+from glassformer.model import Transformer
+from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
+from glassformer.training.loss import Loss, Objective, TokenLoss
+from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
+from glassformer.training.recipe import TrainingTable
+from glassformer.training.record import Record
+from glassformer.training.run_folder import Checkpoint, RunFolder
+from glassformer.training.schedule import Schedule
+
+Evaluate = Callable[[Transformer], Mapping[str, float]]
+
+
+class Batches(Protocol):
+    """What to train on: an epoch's batches are a function of its number alone."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch 0, 1, ..., from batch `start` on."""
+
+
+LOWER_IS_BETTER = ("loss", "nll", "perplexity")
+
+
+@dataclass
+class Window:
+    """Sums since the last train record."""
+
+    loss: float = 0.0
+    nll: float = 0.0
+    labels: int = 0
+    gradient_norm: float = 0.0
+    steps: int = 0
+    since: float = 0.0  # seconds of the run at which it was opened
+
+
+@dataclass
+class Progress:
+    """Where a run stands: with the weights, the moments and the random state, all that the next step depends on."""
+
+    step: int = 0
+    epoch: int = 0
+    position: int = 0  # batches of this epoch already used
+    epoch_start: int = 0  # step before this epoch's first
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    misses: int = 0  # evaluations since the best one
+    evaluated: int = 0  # step of the last evaluation
+    window: Window = field(default_factory=Window)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Progress":
+        """The progress that `asdict` wrote."""
+        return cls(**{**values, "window": Window(**values["window"])})
+
+
+def train(
+    model: Transformer,
+    batches: Batches,
+    training: TrainingTable,
+    *,
+    seed: int = 0,
+    objective: Objective | None = None,
+    evaluate: Evaluate | None = None,
+    folder: RunFolder | None = None,
+    save: Save | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Record]:
+    """Train `model` in place, and yield a record now and then; with a folder that holds a checkpoint, go on from it.
+
+    `evaluate(model)` gives the dev figures; `training.metric` is one of
+    them. `save(path)` writes the model as a published checkpoint folder; `best/` and `last/` are made by it. Without a
+    folder nothing is written.
+
+    Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs gives the
+    same bits whether or not it was killed and resumed; one that ends by the clock goes on from the same bits, but its
+    schedule then follows the clock.
+    """
+    run = _Run(
+        model,
+        batches,
+        training,
+        objective or TokenLoss(training.label_smoothing),
+        evaluate,
+        folder,
+        save,
+        clock,
+    )
+    run.start(seed)
+    yield from run.records()
+
+
+class _Run:
+    def __init__(
+        self,
+        model: Transformer,
+        batches: Batches,
+        training: TrainingTable,
+        objective: Objective,
+        evaluate: Evaluate | None,
+        folder: RunFolder | None,
+        save: Save | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.model = model
+        self.batches = batches
+        self.training = training
+        self.objective = objective
+        self.evaluate = evaluate
+        self.folder = folder
+        self.save = save
+        self.clock = clock
+        self.device = next(model.parameters()).device
+        self.optimizer = make_optimizer(model, training)
+        self.parameters = [each for each in model.parameters() if each.requires_grad]
+        self.schedule = Schedule.of(training)
+        self.progress = Progress()
+        self.random: dict[str, Tensor] | None = None  # random state to put back before the next batch is made
+        self.opened = clock()  # the clock when `progress.seconds` was 0, had the run never stopped
+        self.sums = self._no_sums()
+
+    # ---- starting and going on
+
+    def start(self, seed: int) -> None:
+        """Begin at step 0, or where the folder's last checkpoint was."""
+        steps = self.folder.steps() if self.folder else []
+        if self.folder and steps:
+            self._restore(self.folder.read_checkpoint(steps[-1]))
+        else:
+            torch.manual_seed(seed)
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        load_weights(self.model, checkpoint.model)
+        load_optimizer(self.model, self.optimizer, dict(checkpoint.optimizer))
+        self.random = {
+            name: tensor for name, tensor in checkpoint.optimizer.items() if name.startswith("random/")
+        }
+        self.progress = Progress.from_dict(checkpoint.state)
+        window = self.progress.window
+        self.sums = torch.tensor([window.loss, window.nll, window.gradient_norm], device=self.device)
+        self.opened = self.clock() - self.progress.seconds
+
+    def _checkpoint(self) -> Checkpoint:
+        self._settle_window()
+        moments = optimizer_tensors(self.model, self.optimizer)
+        return Checkpoint(
+            model=weights(self.model),
+            optimizer=moments | random_state(self.device),
+            state=asdict(self.progress),
+        )
+
+    # ---- the run
+
+    def records(self) -> Iterator[Record]:
+        """Step after step until a bound is reached."""
+        for group in self._groups():
+            self._step(group)
+            yield from self._after_step()
+        yield from self._finish()
+
+    def _groups(self) -> Iterator[list[Batch]]:
+        """The batches of each step, from the place where the run stands until it ends."""
+        progress = self.progress
+        while not self._ended():
+            stream = self.batches.epoch(progress.epoch, progress.position)
+            if self.random is not None:
+                set_random_state(self.random, self.device)
+                self.random = None
+            while not self._ended() and (group := list(islice(stream, self.training.accumulate))):
+                progress.position += len(group)
+                yield group
+            if progress.position >= len(self.batches):
+                progress.epoch += 1
+                progress.position = 0
+                progress.epoch_start = progress.step
+
+    def _ended(self) -> bool:
+        training, progress = self.training, self.progress
+        return (
+            (training.max_steps is not None and progress.step >= training.max_steps)
+            or (training.epochs is not None and progress.epoch >= training.epochs)
+            or (training.max_minutes is not None and progress.seconds >= 60 * training.max_minutes)
+            or (training.patience > 0 and progress.misses >= training.patience)
+        )
+
+    def _total_steps(self) -> float:
+        """How many steps the run will have had when it reaches its first bound."""
+        training, progress = self.training, self.progress
+        bounds = [math.inf]
+        if training.max_steps is not None:
+            bounds.append(training.max_steps)
+        if training.epochs is not None:
+            steps = math.ceil(len(self.batches) / training.accumulate)
+            bounds.append(progress.epoch_start + (training.epochs - progress.epoch) * steps)
+        if training.max_minutes is not None and progress.seconds > 0:
+            bounds.append(progress.step * 60 * training.max_minutes / progress.seconds)
+        return min(bounds)
+
+    def _step(self, group: list[Batch]) -> None:
+        """One step on the mean over all labels of the group, however they are spread over its batches."""
+        progress = self.progress
+        self.model.train()
+        labels = sum(batch.tokens for batch in group)
+        for batch in group:
+            with self._precision():
+                loss: Loss = self.objective(self.model, batch.to(self.device))
+            (loss.total / labels).backward()  # type: ignore[no-untyped-call]
+            self.sums[0] += loss.total.detach()
+            self.sums[1] += loss.nll.detach()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.training.clip_norm or math.inf)
+        self.sums[2] += norm
+        progress.step += 1
+        for each in self.optimizer.param_groups:
+            each["lr"] = self.schedule.rate(progress.step, self._total_steps())
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        progress.window.labels += labels
+        progress.window.steps += 1
+        progress.seconds = self.clock() - self.opened
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.training.precision == "bfloat16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    # ---- after a step
+
+    def _after_step(self) -> Iterator[Record]:
+        step, training = self.progress.step, self.training
+        if step % training.log_every == 0:
+            yield self._log(self._train_record())
+        if self.evaluate and step % training.evaluate_every == 0:
+            yield self._log(self._evaluation())
+        if self.folder and step % training.checkpoint_every == 0:
+            yield self._save_checkpoint()
+
+    def _finish(self) -> Iterator[Record]:
+        """What the last step left undone, then the average of the last checkpoints."""
+        progress = self.progress
+        if progress.window.steps:
+            yield self._log(self._train_record())
+        if self.evaluate and progress.evaluated < progress.step:
+            yield self._log(self._evaluation())
+        if self.folder and progress.step not in self.folder.steps():
+            yield self._save_checkpoint()
+        if self.folder and self.training.average_last > 1:
+            yield self._log(self._average(self.folder))
+        if self.folder:
+            self.folder.close()
+
+    def _log(self, record: Record) -> Record:
+        if self.folder:
+            self.folder.log(record)
+        return record
+
+    def _record(self, kind: Any, **figures: Any) -> Record:
+        progress = self.progress
+        epoch = progress.epoch + (progress.position > 0)
+        return Record(kind=kind, step=progress.step, epoch=epoch, seconds=progress.seconds, **figures)
+
+    def _no_sums(self) -> Tensor:
+        return torch.zeros(3, device=self.device)  # kept on the device: reading them would make it wait
+
+    def _settle_window(self) -> None:
+        window = self.progress.window
+        window.loss, window.nll, window.gradient_norm = self.sums.tolist()
+
+    def _train_record(self) -> Record:
+        self._settle_window()
+        progress, window = self.progress, self.progress.window
+        total = self._total_steps()
+        loss = window.loss / window.labels
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the loss is {loss} at step {progress.step}; lower learning_rate, raise warmup_steps or set clip_norm"
+            )
+        record = self._record(
+            "train",
+            loss=loss,
+            nll=window.nll / window.labels,
+            learning_rate=self.schedule.rate(progress.step, total),
+            gradient_norm=window.gradient_norm / window.steps,
+            tokens_per_second=window.labels / max(1e-9, progress.seconds - window.since),
+            time_left=self._time_left(total),
+        )
+        progress.window = Window(since=progress.seconds)
+        self.sums = self._no_sums()
+        return record
+
+    def _time_left(self, total: float) -> float | None:
+        if math.isinf(total):
+            return None
+        return max(0.0, (total - self.progress.step) * self.progress.seconds / self.progress.step)
+
+    def _evaluation(self) -> Record:
+        progress = self.progress
+        metrics = self._measure()
+        best = self._is_better(metrics)
+        if best:
+            progress.best, progress.best_step, progress.misses = (
+                metrics[self.training.metric],
+                progress.step,
+                0,
+            )
+        else:
+            progress.misses += 1
+        if best and self.folder and self.save:
+            self.folder.publish("best", self.save)
+        progress.evaluated = progress.step
+        progress.seconds = self.clock() - self.opened
+        return self._record("evaluation", metrics=metrics, best=best)
+
+    def _measure(self) -> dict[str, float]:
+        """The dev figures; whatever randomness they use, training's is the same afterwards."""
+        assert self.evaluate is not None
+        self.model.eval()
+        before = random_state(self.device)
+        metrics = dict(self.evaluate(self.model))
+        set_random_state(before, self.device)
+        self.model.train()
+        if self.training.metric not in metrics:
+            raise InputError(
+                f"[training] metric is {self.training.metric!r}; this task's evaluation gives {', '.join(metrics)}"
+            )
+        return metrics
+
+    def _is_better(self, metrics: Mapping[str, float]) -> bool:
+        value, best = metrics[self.training.metric], self.progress.best
+        if math.isnan(value):
+            return False
+        return best is None or (value < best if self.training.metric in LOWER_IS_BETTER else value > best)
+
+    def _save_checkpoint(self) -> Record:
+        assert self.folder is not None
+        record = self._log(
+            self._record("checkpoint")
+        )  # before the checkpoint: resuming drops a line too many
+        self.folder.write_checkpoint(self.progress.step, self._checkpoint(), self.training.keep_last)
+        if self.save:
+            self.folder.publish("last", self.save)
+        return record
+
+    def _average(self, folder: RunFolder) -> Record:
+        """The mean of the last checkpoints; published as best where it is."""
+        steps = folder.steps()[-self.training.average_last :]
+        files = [folder.checkpoint_folder(step) / "model.safetensors" for step in steps]
+        with holding(self.model, average_weights(files)):
+            metrics = self._measure() if self.evaluate else None
+            best = metrics is None or self._is_better(metrics)
+            if self.save:
+                folder.publish("averaged", self.save)
+            if best and self.save:
+                folder.publish("best", self.save)
+        return self._record("average", metrics=metrics, best=best)
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Torch's random state, from which dropout draws."""
+    state = {"random/cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["random/cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put back what `random_state` read."""
+    torch.set_rng_state(state["random/cpu"])
+    if device.type == "cuda" and "random/cuda" in state:
+        torch.cuda.set_rng_state(state["random/cuda"], device)

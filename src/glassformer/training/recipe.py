@@ -1,0 +1,314 @@
+"""A training run, written down: what is learnt, from which files, by which model and how."""
+
+import difflib
+import json
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from glassformer.config import TransformerConfig
+from glassformer.decoding.options import Decoding
+from glassformer.errors import InputError
+
+T = TypeVar("T")
+Names = str | tuple[str, str]
+
+
+def option(description: str, default: Any = ...) -> Any:
+    """A field of a table with its one-line description; without a default it must be given."""
+    metadata = {"description": description}
+    return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTable:
+    """Which files play which role; names are patterns inside the folder that the user gives."""
+
+    train: Names = option("files to learn from: a pattern for tables, two for parallel texts")
+    dev: Names | None = option("files that choose the best checkpoint", None)
+    test: Names | None = option("files for the final score, never seen in training", None)
+    source: str | int | None = option(
+        "tables: column of the source text, by heading or by number from 0", None
+    )
+    target: str | int | None = option(
+        "tables: column of the target text, by heading or by number from 0", None
+    )
+    max_length: int = option("examples with more tokens than this on either side are left out", 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTable:
+    """How text becomes tokens, when the tokenizer is learnt from the training text."""
+
+    kind: Literal["bpe", "byte-bpe", "wordpiece", "unigram", "characters", "words"] = option(
+        "how text is cut into tokens", "bpe"
+    )
+    vocab_size: int = option("how many tokens to learn", 8000)
+    lowercase: bool = option("turn text into lower case first", False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingTable:
+    """How the weights are found."""
+
+    max_tokens: int = option("tokens in one batch, padding included", 4096)
+    accumulate: int = option("batches whose gradients make one step", 1)
+    epochs: int | None = option("end after this many passes over the data", None)
+    max_steps: int | None = option("end after this many steps", None)
+    max_minutes: float | None = option("end after this much time, counted across resumes", None)
+
+    schedule: Literal["inverse-square-root", "cosine", "linear", "constant"] = option(
+        "how the learning rate falls after the warm-up", "inverse-square-root"
+    )
+    learning_rate: float = option("the highest learning rate", 1e-3)
+    warmup_steps: int = option("steps over which the learning rate rises from zero", 1000)
+    cooldown: float = option("last share of the run over which the rate also falls to zero in a line", 0.0)
+
+    betas: tuple[float, float] = option("AdamW: how slowly the two moving averages forget", (0.9, 0.98))
+    eps: float = option("AdamW: keeps the division finite", 1e-9)
+    weight_decay: float = option("AdamW: pull of matrices towards zero; biases and norms have none", 0.0)
+    clip_norm: float = option("longest gradient; 0: any length", 1.0)
+    label_smoothing: float = option("share of the target probability spread over the vocabulary", 0.1)
+    precision: Literal["float32", "bfloat16"] = option("number format of the matrix products", "float32")
+    threads: int = option("processor threads; 0: as many as torch chooses", 0)
+
+    log_every: int = option("steps between two lines of the log", 50)
+    evaluate_every: int = option("steps between two evaluations on the dev files", 1000)
+    checkpoint_every: int = option("steps between two checkpoints", 1000)
+    keep_last: int = option("how many checkpoints are kept", 2)
+    average_last: int = option("at the end average this many of the kept checkpoints; 0: none", 0)
+    metric: str = option("the figure of the evaluation that chooses the best checkpoint", "loss")
+    patience: int = option("end after this many evaluations without a better metric; 0: never", 0)
+
+    def __post_init__(self) -> None:
+        if self.epochs is None and self.max_steps is None and self.max_minutes is None:
+            raise InputError("the training has no end; give at least one of epochs, max_steps, max_minutes")
+        for name in (
+            "max_tokens",
+            "accumulate",
+            "log_every",
+            "evaluate_every",
+            "checkpoint_every",
+            "keep_last",
+        ):
+            _at_least(1, name, getattr(self, name))
+        for name in ("epochs", "max_steps"):
+            _at_least(1, name, getattr(self, name))
+        for name in ("warmup_steps", "weight_decay", "clip_norm", "threads", "average_last", "patience"):
+            _at_least(0, name, getattr(self, name))
+        for name in ("learning_rate", "eps", "max_minutes"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise InputError(f"{name} is {value}; expected a number above 0")
+        for name in ("label_smoothing", "cooldown"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to below 1")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas is {list(self.betas)}; expected two numbers from 0 to below 1")
+        if self.average_last > self.keep_last:
+            raise InputError(
+                f"average_last is {self.average_last}, but keep_last keeps only {self.keep_last}; raise keep_last"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelTable:
+    """A preset's name, fields of TransformerConfig, or a preset with some of its fields changed."""
+
+    preset: str | None = option("name of a published size to start from", None)
+    overrides: Mapping[str, Any] = field(
+        default_factory=dict, metadata={"description": "fields of TransformerConfig, written straight into [model]"}
+    )
+
+    def config(self, preset: Mapping[str, Any], **decided: Any) -> TransformerConfig:
+        """The configuration: the preset's fields, then the recipe's, then what the data decided (vocab_size)."""
+        return TransformerConfig.from_dict({**preset, **self.overrides, **decided})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides a training run, except where the data lies."""
+
+    task: str = option("what is learnt, such as 'translation'")
+    seed: int = option("start of every random choice", 0)
+    data: DataTable = option("files by role")
+    tokenizer: TokenizerTable = option("how text becomes tokens", TokenizerTable())
+    model: ModelTable = option("the transformer", ModelTable())
+    training: TrainingTable = option("how the weights are found")
+    decoding: Decoding = option("how the model writes", Decoding())
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """The recipe in a TOML file."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}; expected a recipe, a TOML file") from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}: not UTF-8 text ({error.reason}); expected a recipe, a TOML file"
+            ) from error
+        return cls.parse(text, str(path))
+
+    @classmethod
+    def parse(cls, text: str, name: str = "recipe") -> Self:
+        """The recipe in a TOML text; `name` stands in the error messages."""
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:  # its message ends in "(at line L, column C)"
+            raise InputError(f"{name}: not valid TOML: {error}") from error
+        try:
+            return cls.from_dict(values)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe from plain values; what it does not know is refused."""
+        return _build(cls, "", values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, defaults included, from which `from_dict` makes the same recipe."""
+        values: dict[str, Any] = _plain(self)
+        return values
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML text, defaults included: what ran stays written even if defaults change."""
+        values = self.to_dict()
+        lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+        for name, table in values.items():
+            if isinstance(table, dict):
+                lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+        return "\n".join(lines) + "\n"
+
+
+DECODING = {  # Decoding belongs to a lower room, which knows nothing of recipes
+    "beams": "hypotheses kept at each step; 1: greedy search",
+    "max_length": "longest output in tokens",
+    "beyond_source": "longest output beyond the source's length, in tokens",
+    "length_penalty": "above 0 favours long outputs, below 0 short ones",
+    "early_stopping": "when the search is over: true at once, false when no open hypothesis is better, or 'never'",
+    "keep": "outputs handed back for each input",
+}
+
+
+def descriptions() -> dict[str, dict[str, str]]:
+    """Table name -> key -> one-line description; the top level is the table named ''."""
+    tables = {
+        "": Recipe,
+        **{name: kind for name, kind in get_type_hints(Recipe).items() if is_dataclass(kind)},
+    }
+    return {
+        name: {each.name: each.metadata.get("description") or DECODING[each.name] for each in fields(kind)}
+        for name, kind in tables.items()
+    }
+
+
+def _at_least(lowest: int, name: str, value: float | None) -> None:
+    if value is not None and value < lowest:
+        raise InputError(f"{name} is {value}; expected {lowest} or more")
+
+
+def _place(table: str) -> str:
+    return f"[{table}]" if table else "the top level of the recipe"
+
+
+def _refuse_unknown(table: str, given: Mapping[str, Any], known: list[str]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
+            raise InputError(f"{_place(table)} has no {key!r}; {hint}")
+
+
+def _build(kind: type[T], table: str, values: Mapping[str, Any]) -> T:
+    """A dataclass from one table: keys known, values of the declared types, nothing missing."""
+    declared = get_type_hints(kind)
+    _refuse_unknown(table, values, list(declared))
+    given = {key: _value(declared[key], table, key, value) for key, value in values.items()}
+    missing = [
+        each.name
+        for each in fields(kind)  # type: ignore[arg-type]
+        if each.name not in given and each.default is each.default_factory
+    ]
+    if missing:
+        raise InputError(
+            f"{_place(table)} lacks {', '.join(missing)}; see the recipes that come with glassformer"
+        )
+    try:
+        return kind(**given)
+    except InputError as error:
+        raise InputError(f"{_place(table)}: {error}") from error
+
+
+def _model_table(values: Mapping[str, Any]) -> ModelTable:
+    known = ["preset", *(each.name for each in fields(TransformerConfig))]
+    _refuse_unknown("model", values, known)
+    preset = values.get("preset")
+    if preset is not None and type(preset) is not str:
+        raise InputError(f"[model] preset is {preset!r}; expected the name of a preset")
+    return ModelTable(preset=preset, overrides={key: value for key, value in values.items() if key != "preset"})
+
+
+def _value(declared: Any, table: str, key: str, value: Any) -> Any:
+    """`value` as the declared type, or a refusal that says what was expected."""
+    if declared is ModelTable and isinstance(value, Mapping):
+        return _model_table(value)
+    if is_dataclass(declared) and isinstance(value, Mapping):
+        return _build(declared, key, value)  # type: ignore[arg-type]
+    for choice in _choices(declared):
+        if (found := _fit(choice, value)) is not None:
+            return found
+    raise InputError(f"{_place(table)}: {key} is {_toml(value)}; expected {_expected(declared)}")
+
+
+def _choices(declared: Any) -> tuple[Any, ...]:
+    return get_args(declared) if get_origin(declared) in (Union, types.UnionType) else (declared,)
+
+
+def _fit(declared: Any, value: Any) -> Any:
+    """`value` as one declared type, a list as a tuple and a whole number as a float where asked for; else None."""
+    if get_origin(declared) is Literal:
+        return value if type(value) is str and value in get_args(declared) else None
+    if get_origin(declared) is tuple:
+        kinds = get_args(declared)
+        items = value if isinstance(value, list | tuple) and len(value) == len(kinds) else ()
+        fitted = tuple(_fit(kind, item) for kind, item in zip(kinds, items, strict=False))
+        return fitted if fitted and None not in fitted else None
+    if declared is float and type(value) is int:
+        return float(value)
+    return value if type(value) is declared else None
+
+
+def _expected(declared: Any) -> str:
+    """A declared type in a user's words."""
+    words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+    if declared in words:
+        return words[declared]
+    if get_origin(declared) is Literal:
+        return "one of " + ", ".join(map(repr, get_args(declared)))
+    if get_origin(declared) is tuple:
+        return f"a list of {len(get_args(declared))}, each {_expected(get_args(declared)[0])}"
+    if is_dataclass(declared):
+        return "a table"
+    return " or ".join(_expected(choice) for choice in get_args(declared) if choice is not type(None))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, ModelTable):
+        return {**({} if value.preset is None else {"preset": value.preset}), **value.overrides}
+    if is_dataclass(value):
+        pairs = ((each.name, getattr(value, each.name)) for each in fields(value))
+        return {name: _plain(each) for name, each in pairs if each is not None}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _toml(value: Any) -> str:
+    """One value in TOML; JSON writes texts, numbers, booleans and lists the same way."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(each) for each in value) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
