@@ -1,1 +1,1 @@
-"""From a recipe and batches to trained weights: a stream of records, and a run folder that survives being killed."""
+"""From a recipe and batches to trained weights, as a stream of records and a folder that survives a kill."""

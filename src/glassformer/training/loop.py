@@ -52,7 +52,7 @@ class Window:
 
 @dataclass
 class Progress:
-    """Where a run stands: with the weights, the moments and the random state, all that the next step depends on."""
+    """Where a run stands: with weights, moments and random state, all that the next step depends on."""
 
     step: int = 0
     epoch: int = 0
@@ -83,15 +83,15 @@ def train(
     save: Save | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Record]:
-    """Train `model` in place, and yield a record now and then; with a folder that holds a checkpoint, go on from it.
+    """Train `model` in place and yield records; with a folder that holds a checkpoint, go on from it.
 
-    `evaluate(model)` gives the dev figures; `training.metric` is one of
-    them. `save(path)` writes the model as a published checkpoint folder; `best/` and `last/` are made by it. Without a
-    folder nothing is written.
+    `evaluate(model)` gives the dev figures; `training.metric` is one of them. `save(path)` writes the model as
+    a published checkpoint folder; `best/` and `last/` are made by it. Without a folder nothing is written.
 
-    Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs gives the
-    same bits whether or not it was killed and resumed; one that ends by the clock goes on from the same bits, but its
-    schedule then follows the clock.
+    Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs
+    gives the same bits whether or not it was killed and resumed; one that ends by the clock goes on from the
+    same bits, but a schedule that looks at the end then follows the clock. At the end the model holds the
+    weights of the last step; the best ones are in the folder.
     """
     run = _Run(
         model,
@@ -289,7 +289,8 @@ class _Run:
         loss = window.loss / window.labels
         if not math.isfinite(loss):
             raise InputError(
-                f"the loss is {loss} at step {progress.step}; lower learning_rate, raise warmup_steps or set clip_norm"
+                f"the loss is {loss} at step {progress.step}; "
+                "lower learning_rate, raise warmup_steps or set clip_norm"
             )
         record = self._record(
             "train",
@@ -337,7 +338,8 @@ class _Run:
         self.model.train()
         if self.training.metric not in metrics:
             raise InputError(
-                f"[training] metric is {self.training.metric!r}; this task's evaluation gives {', '.join(metrics)}"
+                f"[training] metric is {self.training.metric!r}; "
+                f"this task's evaluation gives {', '.join(metrics)}"
             )
         return metrics
 

@@ -25,10 +25,10 @@ Objective = Callable[[Transformer, Batch], Loss]
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
-    """Both sums from one log-softmax, and its gradient p - (1 - s) onehot - s / V written over the log-softmax.
+    """Both sums from one log-softmax; the gradient, p - (1 - s) onehot - s / V, is written over it.
 
-    Composed from torch's own parts the same numbers take a pass over memory each, and this is the largest tensor of a
-    training step.
+    Composed from torch's own parts the same numbers take more passes over memory, and this is the largest
+    tensor of a training step.
     """
 
     @staticmethod
@@ -58,18 +58,17 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
 def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Loss:
     """Label-smoothed cross-entropy of logits (N V) against labels (N), and the plain one beside it.
 
-    The target gives 1 - smoothing to the label and spreads smoothing evenly over the vocabulary, the label included.
-    Szegedy et al. 2016, section 7.
+    The target gives 1 - smoothing to the label and spreads smoothing evenly over the vocabulary, the label
+    included. Szegedy et al. 2016, section 7.
     """
-    total, nll = _SmoothedCrossEntropy.apply(
-        logits.float() if logits.itemsize < 4 else logits, labels, smoothing
-    )
+    precise = logits.float() if logits.itemsize < 4 else logits
+    total, nll = _SmoothedCrossEntropy.apply(precise, labels, smoothing)  # type: ignore[no-untyped-call]
     return Loss(total=total, nll=nll, count=len(labels))
 
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """Cross-entropy at each position that has a label; the others never reach the vocabulary-sized product."""
+    """Cross-entropy at each position that has a label; the others never meet the vocabulary."""
 
     smoothing: float = 0.0
 

@@ -109,7 +109,7 @@ class TrainingTable:
             raise InputError(f"betas is {list(self.betas)}; expected two numbers from 0 to below 1")
         if self.average_last > self.keep_last:
             raise InputError(
-                f"average_last is {self.average_last}, but keep_last keeps only {self.keep_last}; raise keep_last"
+                f"average_last is {self.average_last}, but keep_last {self.keep_last}; raise keep_last"
             )
 
 
@@ -119,11 +119,12 @@ class ModelTable:
 
     preset: str | None = option("name of a published size to start from", None)
     overrides: Mapping[str, Any] = field(
-        default_factory=dict, metadata={"description": "fields of TransformerConfig, written straight into [model]"}
+        default_factory=dict,
+        metadata={"description": "fields of TransformerConfig, written straight into [model]"},
     )
 
     def config(self, preset: Mapping[str, Any], **decided: Any) -> TransformerConfig:
-        """The configuration: the preset's fields, then the recipe's, then what the data decided (vocab_size)."""
+        """The configuration: the preset's fields, then the recipe's, then what the data decided."""
         return TransformerConfig.from_dict({**preset, **self.overrides, **decided})
 
 
@@ -189,7 +190,7 @@ DECODING = {  # Decoding belongs to a lower room, which knows nothing of recipes
     "max_length": "longest output in tokens",
     "beyond_source": "longest output beyond the source's length, in tokens",
     "length_penalty": "above 0 favours long outputs, below 0 short ones",
-    "early_stopping": "when the search is over: true at once, false when no open hypothesis is better, or 'never'",
+    "early_stopping": "when the search is over: true at once, false when no open output is better, 'never'",
     "keep": "outputs handed back for each input",
 }
 
@@ -249,7 +250,9 @@ def _model_table(values: Mapping[str, Any]) -> ModelTable:
     preset = values.get("preset")
     if preset is not None and type(preset) is not str:
         raise InputError(f"[model] preset is {preset!r}; expected the name of a preset")
-    return ModelTable(preset=preset, overrides={key: value for key, value in values.items() if key != "preset"})
+    return ModelTable(
+        preset=preset, overrides={key: value for key, value in values.items() if key != "preset"}
+    )
 
 
 def _value(declared: Any, table: str, key: str, value: Any) -> Any:
@@ -269,7 +272,7 @@ def _choices(declared: Any) -> tuple[Any, ...]:
 
 
 def _fit(declared: Any, value: Any) -> Any:
-    """`value` as one declared type, a list as a tuple and a whole number as a float where asked for; else None."""
+    """`value` as one declared type (a list as a tuple, a whole number as a float), or None."""
     if get_origin(declared) is Literal:
         return value if type(value) is str and value in get_args(declared) else None
     if get_origin(declared) is tuple:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 class Record:
     """One line of the log; a figure that its kind does not have is None.
 
-    `train`: means since the last such record. `evaluation`, `average`: the dev files' figures, before and after the
-    last checkpoints are averaged. `checkpoint`: the run can go on from here.
+    `train`: means since the last such record. `evaluation`, `average`: the dev files' figures, before and
+    after the last checkpoints are averaged. `checkpoint`: the run can go on from here.
     """
 
     kind: Literal["train", "evaluation", "checkpoint", "average"]

@@ -168,13 +168,13 @@ class RunFolder:
         shutil.rmtree(condemned)
 
     def _shorten_log(self, step: int) -> None:
-        """Drop what was logged after the checkpoint of `step`, and the closing average, which will come again."""
+        """Drop what was logged after the checkpoint of `step`, and the closing average; both come again."""
         kept = [each for each in self.records() if each["step"] <= step and each["kind"] != "average"]
         _replace_text(self.log_file, "".join(json.dumps(each) + "\n" for each in kept))
 
     def _log_to_tensorboard(self, record: Record) -> None:
         if self._tensorboard is None:
-            # loaded here, not above: it costs seconds, and whoever only reads a run folder should not pay them
+            # loaded here, not above: whoever only reads a run folder should not pay its seconds
             module = importlib.import_module("torch.utils.tensorboard")
             self._tensorboard = module.SummaryWriter(
                 str(self.path / "tensorboard"), purge_step=self._first_step

@@ -33,10 +33,10 @@ SHAPES: dict[str, Callable[[int, int, float], float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """A straight rise over the warm-up, then a fall of a chosen shape, and if wished a last straight fall to zero.
+    """A straight rise over the warm-up, a fall of a chosen shape, and if wished a last straight fall to zero.
 
-    Inverse square root: Vaswani et al. 2017, section 5.3. Cosine: Loshchilov and Hutter 2017. Last fall ("cooldown"):
-    Zhai et al. 2022, section 3.5.
+    Inverse square root: Vaswani et al. 2017, section 5.3. Cosine: Loshchilov and Hutter 2017. Last fall
+    ("cooldown"): Zhai et al. 2022, section 3.5.
     """
 
     shape: str
@@ -62,8 +62,8 @@ class Schedule:
     def rate(self, step: int, total: float) -> float:
         """The rate of step 1, 2, ...; `total` is the number of steps the run will have had at its end.
 
-        The end of a run that is bounded by time is projected from the clock, so `total` may move. A fall reaches zero
-        one step after the last: no step is spent on a rate of zero.
+        The end of a run that is bounded by time is projected from the clock, so `total` may move. A fall
+        reaches zero one step after the last: no step is spent on a rate of zero.
         """
         rise = min(1.0, step / self.warmup) if self.warmup else 1.0
         share = min(1.0, max(0.0, (step - self.warmup) / max(1.0, total + 1 - self.warmup)))
