@@ -1,0 +1,45 @@
+"""What a search hands out: tokens as they are chosen, hypotheses when it is over, candidates when asked."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """One token of a greedy search, at the moment it was chosen."""
+
+    sentence: int  # which sentence of the batch
+    position: int  # 0 is the first new token
+    id: int
+    log_probability: float
+    alternatives: tuple[tuple[int, float], ...] = ()  # the likeliest: (id, log-probability)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One way to end a sentence."""
+
+    ids: tuple[int, ...]  # the new tokens, the closing one included where there is one
+    log_probabilities: tuple[float, ...]  # one for each of them
+    score: float  # their sum, divided by length ** length_penalty
+    closed: bool  # ended by a closing token; False: ended because no more tokens were allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """One continuation that a beam search weighed."""
+
+    token: int
+    parent: int  # which beam of the step before it continues
+    log_probability: float  # of this token alone
+    score: float  # the sum over the whole hypothesis
+    beam: int | None  # which beam it becomes; None: it is dropped or has ended
+    ended: bool  # it ended here and was a finished hypothesis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """All that one sentence's beam search weighed at one step, best first: one level of its tree."""
+
+    sentence: int
+    position: int
+    candidates: tuple[Candidate, ...]
