@@ -52,9 +52,9 @@ def read_pairs(
 ) -> Pairs:
     """All pairs of a folder's files.
 
-    `names` is one glob pattern for tables (`train.part*.tsv.gz`), whose source and target columns are given by
-    name or number (a tsv has by default exactly two; csv and jsonl have by default `source` and `target`), or
-    two patterns for parallel texts (`["train.en.gz", "train.de.gz"]`), line by line.
+    `names` is one glob pattern for tables (`train.part*.tsv.gz`), whose source and target columns are given
+    by name or number (a tsv has by default exactly two; csv and jsonl have by default `source` and `target`),
+    or two patterns for parallel texts (`["train.en.gz", "train.de.gz"]`), line by line.
     """
     pairs: list[Pair] = []
     skipped: list[Skipped] = []
@@ -128,7 +128,7 @@ def parallel_pairs(source: Path, target: Path) -> Iterator[Pair | Skipped]:
     left, right = read_lines(source), read_lines(target)
     if len(left) != len(right):
         raise InputError(
-            f"{source} has {len(left)} lines and {target} has {len(right)}; give parallel texts of equal length"
+            f"{source} has {len(left)} lines and {target} has {len(right)}; parallel texts have equally many"
         )
     for line, texts in enumerate(zip(left, right, strict=True), start=1):
         yield _pair(source, line, list(texts), (source.name, target.name))

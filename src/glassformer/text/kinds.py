@@ -17,8 +17,8 @@ SPACE = "\u2581"  # stands for the ordinary space inside tokens, as in SentenceP
 NARROW = "\u00a0\u202f\u2009"  # French sets these before ! ? : and they must come back exactly
 
 # A word brings its space or hyphen. English endings stay with it (don't); an elided word is cut after its
-# apostrophe (l'|eau), so that the noun is one token whatever is elided. A digit stands alone; marks bring their
-# narrow space.
+# apostrophe (l'|eau), so that the noun is one token whatever is elided. A digit stands alone; marks bring
+# their narrow space.
 LETTER = r"[\p{L}\p{M}]"
 ENDING = rf"['\u2019](?:s|t|re|ve|ll|d|m|S|T|RE|VE|LL|D|M)(?!{LETTER})"
 WORD = rf"[{SPACE}\-]?{LETTER}+(?:{ENDING}|['\u2019](?={LETTER}))?"
@@ -59,7 +59,10 @@ def bpe(texts: Iterable[str], plan: Plan) -> Backend:
 
 
 def unigram(texts: Iterable[str], plan: Plan) -> Backend:
-    """The likeliest pieces under a unigram language model. Kudo 2018."""
+    """The likeliest pieces under a unigram language model. Kudo 2018.
+
+    The library sums its counts in an order of chance: two trainings agree in all but the rarest pieces.
+    """
     backend = Backend(models.Unigram())
     spaced(backend, plan)
     trainer = trainers.UnigramTrainer(
@@ -90,15 +93,29 @@ def byte_bpe(texts: Iterable[str], plan: Plan) -> Backend:
 
 def wordpiece(texts: Iterable[str], plan: Plan) -> Backend:
     """Words cut into a start and ##continuations. Schuster and Nakajima 2012; Devlin et al. 2019."""
-    backend = Backend(models.WordPiece(unk_token=needed_unknown("wordpiece", plan)))
+    unknown, special = needed_unknown("wordpiece", plan), plan.special.tokens()
+    backend = Backend(models.BPE(continuing_subword_prefix="##"))
     normalize(backend, replace(plan, lowercase=False), [normalizers.BertNormalizer(lowercase=plan.lowercase)])
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    backend.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=plan.vocab_size, special_tokens=plan.special.tokens(), show_progress=False
+    lines = list(texts)
+    backend.train_from_iterator(lines, continued(0, special))
+    # The trainer numbers the ##letters by chance and settles equal counts by number: fix their numbers first.
+    letters = sorted(
+        token for token in backend.get_vocab() if token.startswith("##") and token not in special
     )
-    backend.train_from_iterator(texts, trainer)
-    return backend
+    backend.train_from_iterator(lines, continued(plan.vocab_size, special + letters))
+    found = Backend(models.WordPiece(backend.get_vocab(), unk_token=unknown))
+    found.normalizer, found.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
+    found.decoder = decoders.WordPiece()
+    found.add_special_tokens(special)
+    return found
+
+
+def continued(vocab_size: int, first: list[str]) -> trainers.BpeTrainer:
+    """Merges inside words whose continuations are written with ##, after these first tokens."""
+    return trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=first, continuing_subword_prefix="##", show_progress=False
+    )
 
 
 def characters(texts: Iterable[str], plan: Plan) -> Backend:
@@ -124,11 +141,18 @@ def counted(texts: Iterable[str], plan: Plan, cut: Any) -> Backend:
     special = plan.special.tokens()
     kept = {piece for piece, _ in counts.most_common(max(plan.vocab_size - len(special), 0))}
     order = special + [piece for piece in counts if piece in kept and piece not in special]
-    vocabulary = {token: number for number, token in enumerate(order)}
-    backend = Backend(models.WordLevel(vocabulary, unk_token=plan.special.unk or ""))
+    backend = whole_words(order, plan.special)
     normalize(backend, plan)
     backend.pre_tokenizer = cut
-    backend.add_special_tokens(special)
+    return backend
+
+
+def whole_words(order: list[str], special: Special) -> Backend:
+    """These tokens in this order, found between white space; closed, unless one of them means unknown."""
+    vocabulary = {token: number for number, token in enumerate(order)}
+    backend = Backend(models.WordLevel(vocabulary, unk_token=special.unk or ""))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.add_special_tokens(special.tokens())
     return backend
 
 

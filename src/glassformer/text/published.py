@@ -25,6 +25,8 @@ def read_folder(folder: Path) -> tuple[Backend, dict[str, str], Settings]:
     for names, read in READERS.items():
         if all((folder / name).is_file() for name in names):
             backend = read(folder, settings)
+            if read is not read_whole:
+                add_later_tokens(folder, backend, settings)
             return backend, special_parts(folder, backend, settings), settings
     expected = "; or ".join(" with ".join(names) for names in READERS)
     raise InputError(f"{folder} holds no tokenizer; expected {expected}: copy the files there")
@@ -50,7 +52,7 @@ def read_whole(folder: Path, settings: Settings) -> Backend:
     try:
         backend = Backend.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
-        raise InputError(f"{path} is not a readable tokenizer ({error}); fetch it again") from error
+        raise InputError(f"{path} is not a readable tokenizer ({one_line(error)}); fetch it again") from error
     backend.no_padding()
     backend.no_truncation()
     return backend
@@ -95,7 +97,9 @@ def read_bytes(folder: Path, settings: Settings) -> Backend:
     try:
         model = models.BPE(vocabulary, merges)
     except Exception as error:  # the library raises nothing narrower
-        raise InputError(f"{path} does not fit its vocab.json ({error}); fetch both files again") from error
+        raise InputError(
+            f"{path} does not fit its vocab.json ({one_line(error)}); fetch both files again"
+        ) from error
     backend = Backend(model)
     prefix = bool(settings.get("add_prefix_space", False))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
@@ -114,6 +118,22 @@ def read_bytes(folder: Path, settings: Settings) -> Backend:
     return backend
 
 
+def add_later_tokens(folder: Path, backend: Backend, settings: Settings) -> None:
+    """Tokens added to a vocabulary after its training, whose ids follow on from it."""
+    stated = {int(number): token for number, token in (settings.get("added_tokens_decoder") or {}).items()}
+    stated |= {number: token for token, number in read_json(folder / "added_tokens.json").items()}
+    for number, token in sorted(stated.items()):
+        flags = {key: token[key] for key in ADDED_FLAGS if key in token} if isinstance(token, Mapping) else {}
+        name = name_of(token) or ""
+        if backend.token_to_id(name) is None:
+            backend.add_tokens([AddedToken(name, **flags)])
+        if backend.token_to_id(name) != number:
+            raise InputError(
+                f"{folder} says that {name!r} is token {number}, but its vocabulary makes it "
+                f"{backend.token_to_id(name)}; fetch the tokenizer's files again"
+            )
+
+
 def special_parts(folder: Path, backend: Backend, settings: Settings) -> dict[str, str]:
     """Part -> token: from special_tokens_map.json, tokenizer_config.json, else the well-known names."""
     stated = settings | read_json(folder / "special_tokens_map.json")
@@ -123,7 +143,8 @@ def special_parts(folder: Path, backend: Backend, settings: Settings) -> dict[st
         candidates = {part: [token for token in WELL_KNOWN[part] if token in known] for part in PARTS}
         named = {part: tokens[0] for part, tokens in candidates.items() if tokens}
     present = {part: token for part, token in named.items() if backend.token_to_id(token) is not None}
-    backend.add_special_tokens(list(present.values()))
+    already = {token.content for token in backend.get_added_tokens_decoder().values()}
+    backend.add_special_tokens([token for token in present.values() if token not in already])
     return present
 
 
@@ -132,6 +153,11 @@ def name_of(stated: object) -> str | None:
     if isinstance(stated, Mapping):
         stated = stated.get("content")
     return stated if isinstance(stated, str) else None
+
+
+def one_line(error: Exception) -> str:
+    """A library's message, which may run over several lines, as part of a sentence."""
+    return " ".join(str(error).split())
 
 
 def read_text(path: Path) -> str:
@@ -164,7 +190,15 @@ def write(path: Path, text: str) -> None:
 BERT_TOKENS: Mapping[str, str] = {
     "pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]",
 }  # fmt: skip
-UNPUBLISHED = ("name_or_path", "special_tokens_map_file", "tokenizer_file", "added_tokens_decoder")
+UNPUBLISHED = (
+    "name_or_path",
+    "special_tokens_map_file",
+    "tokenizer_file",
+    "backend",
+    "is_local",
+    "added_tokens_decoder",
+)
+ADDED_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 READERS = {
     ("tokenizer.json",): read_whole,
     ("vocab.txt",): read_wordpiece,

@@ -18,7 +18,7 @@ from glassformer.text.special import PRESETS, Special
 
 @dataclass(frozen=True)
 class Encoding:
-    """A text as tokens; token i came from text[start:end], (start, end) = offsets[i]; added ones have (0, 0)."""
+    """A text as tokens: offsets[i] = (start, end) says that token i is text[start:end], (0, 0) that it was added."""
 
     ids: list[int]
     tokens: list[str]
@@ -43,6 +43,7 @@ class Tokenizer:
         self.cls_id, self.sep_id, self.mask_id = self._part("cls"), self._part("sep"), self._part("mask")
         self.special_ids = frozenset(number for part in parts if (number := self._part(part)) is not None)
         self.closed = _is_closed(backend)
+        self.prefix = _prefix(backend)
 
     @classmethod
     def train(
@@ -55,7 +56,11 @@ class Tokenizer:
         compose: bool = False,
         special: Special | str | None = None,
     ) -> Tokenizer:
-        """Learn a vocabulary; `compose` is Unicode NFC, `special` a Special or the name of a preset."""
+        """Learn a vocabulary; `compose` is Unicode NFC, `special` a Special or the name of a preset.
+
+        It may end smaller than `vocab_size`, where the texts have no more to learn, or larger, where their
+        letters alone are more.
+        """
         if kind not in kinds.KINDS:
             raise InputError(f"there is no tokenizer kind {kind!r}; the kinds are {', '.join(kinds.KINDS)}")
         tokens = kinds.default_special(kind) if special is None else _preset(special)
@@ -72,6 +77,15 @@ class Tokenizer:
         return cls(backend, tokens.roles())
 
     @classmethod
+    def of_words(cls, words: Sequence[str], special: Special | str = "closed-translation") -> Tokenizer:
+        """Exactly these words as ids 0, 1, ...; special tokens that are not among them follow."""
+        tokens = _preset(special)
+        order = list(dict.fromkeys([*words, *tokens.tokens()]))
+        backend = kinds.whole_words(order, tokens)
+        _frame(backend, tokens)
+        return cls(backend, tokens.roles())
+
+    @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
         """Read tokenizer.json, or vocab.txt, or vocab.json with merges.txt, from a published folder."""
         return cls(*published.read_folder(Path(folder)))
@@ -83,7 +97,7 @@ class Tokenizer:
     def encode(self, text: str, pair: str | None = None, special: bool = True) -> Encoding:
         """Ids, tokens, character offsets and segments of a text, or of two texts as one sequence."""
         self._refuse_unknown([text] if pair is None else [text, pair])
-        return _encoding(self.backend.encode(text, pair, add_special_tokens=special))
+        return self._encoding(self.backend.encode(text, pair, add_special_tokens=special))
 
     def encode_batch(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, special: bool = True
@@ -91,7 +105,7 @@ class Tokenizer:
         """`encode` of many at once."""
         self._refuse_unknown([*texts, *(pairs or [])])
         raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
-        return [_encoding(one) for one in raw]
+        return [self._encoding(one) for one in raw]
 
     def ids(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
         """Only the ids of many texts, several times faster than `encode_batch`."""
@@ -116,10 +130,7 @@ class Tokenizer:
 
     def token(self, id: int) -> str:
         """The token with this id."""
-        token = self.backend.id_to_token(id) if id >= 0 else None
-        if token is None:
-            raise InputError(f"there is no token {id}; this vocabulary has ids 0 to {self.vocab_size - 1}")
-        return str(token)
+        return str(self.backend.id_to_token(self._known([id])[0]))
 
     def id(self, token: str) -> int | None:
         """The id of this token, or None where the vocabulary lacks it."""
@@ -131,9 +142,21 @@ class Tokenizer:
 
     def _known(self, ids: Iterable[int]) -> list[int]:
         numbers = [int(number) for number in ids]
-        if numbers and not 0 <= min(numbers) <= max(numbers) < 2**32:
-            self.token(min(numbers) if min(numbers) < 0 else max(numbers))
+        size = self.vocab_size
+        for number in numbers:
+            if not 0 <= number < size:
+                raise InputError(f"there is no token {number}; this vocabulary has ids 0 to {size - 1}")
         return numbers
+
+    def _encoding(self, raw: RawEncoding) -> Encoding:
+        offsets: list[tuple[int, int]] = raw.offsets
+        if self.prefix:
+            before: int | None = None
+            for number, sequence in enumerate(raw.sequence_ids[:-1]):
+                begins, before = sequence is not None and sequence != before, sequence
+                if begins and raw.tokens[number] == self.prefix and offsets[number + 1][0] == 0:
+                    offsets[number] = (0, 0)  # nothing but the space that was put before the text
+        return Encoding(raw.ids, raw.tokens, offsets, raw.type_ids)
 
     def _refuse_unknown(self, texts: Iterable[str]) -> None:
         """A closed vocabulary says which word it lacks, where, and what it knows."""
@@ -161,10 +184,6 @@ class Tokenizer:
         return " ".join(words[:most]) + (f" and {left} more" if left > 0 else "")
 
 
-def _encoding(raw: RawEncoding) -> Encoding:
-    return Encoding(raw.ids, raw.tokens, raw.offsets, raw.type_ids)
-
-
 def _together(texts: Sequence[str], pairs: Sequence[str] | None) -> list[Any]:
     if pairs is None:
         return list(texts)
@@ -186,6 +205,15 @@ def _preset(special: Special | str) -> Special:
 def _is_closed(backend: Backend) -> bool:
     model = backend.model
     return isinstance(model, models.WordLevel) and backend.token_to_id(model.unk_token) is None
+
+
+def _prefix(backend: Backend) -> str:
+    """What the backend puts before every text, mostly a space."""
+    normalized = backend.normalizer.normalize_str("x") if backend.normalizer else "x"
+    pieces = (
+        backend.pre_tokenizer.pre_tokenize_str(normalized) if backend.pre_tokenizer else [(normalized, ())]
+    )
+    return "".join(piece for piece, _ in pieces).removesuffix("x")
 
 
 def _frame(backend: Backend, special: Special) -> None:
