@@ -1,0 +1,109 @@
+"""A run's records as they come: a line each, and a bar below them where there is a terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from glassformer.training.record import Record
+
+
+class Shown(Protocol):
+    """Where a command says how far it is."""
+
+    def say(self, line: str) -> None:
+        """One line."""
+        ...
+
+    def record(self, record: "Record") -> None:
+        """One record of a run."""
+        ...
+
+
+@contextmanager
+def progress() -> Iterator[Shown]:
+    """Lines on standard error, with a bar where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:3.0f} %"),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
+        yield Bar(bar)
+
+
+class Lines:
+    """Plain lines, for files and pipes."""
+
+    def say(self, line: str) -> None:
+        """One line."""
+        click.echo(line, err=True)
+
+    def record(self, record: "Record") -> None:
+        """One record, in one line."""
+        self.say(line_of(record))
+
+
+class Bar:
+    """A bar with the latest figures; evaluations stay above it as lines."""
+
+    def __init__(self, bar: "Progress") -> None:
+        self.bar = bar
+        self.task = bar.add_task("", total=1.0)
+
+    def say(self, line: str) -> None:
+        """One line above the bar."""
+        self.bar.console.print(line, markup=False)
+
+    def record(self, record: "Record") -> None:
+        """The bar moves; what is not a mere step is said as well."""
+        if record.kind == "train":
+            left = record.time_left
+            done = None if left is None else record.seconds / max(1e-9, record.seconds + left)
+            self.bar.update(self.task, completed=done, description=line_of(record))
+        else:
+            self.say(line_of(record))
+
+
+def line_of(record: "Record") -> str:
+    """A record in one line; figures that it does not have are left out."""
+    head = f"step {record.step:,}  epoch {record.epoch}"
+    if record.kind == "checkpoint":
+        return f"{head}  checkpoint written"
+    if record.kind == "train":
+        return "  ".join([head, *train_figures(record)])
+    name = {"evaluation": "dev", "average": "dev, averaged weights"}[record.kind]
+    figures = [f"{key} {value:.4g}" for key, value in (record.metrics or {}).items()]
+    return "  ".join([head, f"{name}:", *figures, *(["best so far"] if record.best else [])])
+
+
+def train_figures(record: "Record") -> Iterator[str]:
+    """What the last steps were like."""
+    if record.loss is not None:
+        yield f"loss {record.loss:.3f}"
+    if record.perplexity is not None:
+        yield f"perplexity {record.perplexity:.2f}"
+    if record.learning_rate is not None:
+        yield f"rate {record.learning_rate:.2e}"
+    if record.tokens_per_second is not None:
+        yield f"{record.tokens_per_second:,.0f} tokens/s"
+    yield f"{clock(record.seconds)} gone"
+    if record.time_left is not None:
+        yield f"{clock(record.time_left)} left"
+
+
+def clock(seconds: float) -> str:
+    """1:02:03."""
+    return str(timedelta(seconds=round(seconds)))

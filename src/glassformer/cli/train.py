@@ -1,0 +1,122 @@
+"""`glassformer train`: a recipe and the user's files in, a run folder out, progress on the way."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from glassformer.cli.progress import Shown, progress
+from glassformer.errors import InputError
+
+if TYPE_CHECKING:
+    from glassformer.training.recipe import Recipe
+
+
+@click.command
+@click.argument("recipe")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="FOLDER",
+    help="Folder that holds the files which the recipe names, or the hub name of a data set; "
+    "train=FILE, dev=FILE or test=FILE replace the files of one role.",
+)
+@click.option("--out", required=True, metavar="RUN", help="New folder for the run; never overwritten.")
+@click.option("--resume", is_flag=True, help="Go on with the run in that folder from its last checkpoint.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one line of the recipe, such as training.max_minutes=5.",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is one."
+)
+def train(
+    recipe: str, data: tuple[str, ...], out: str, resume: bool, changes: tuple[str, ...], device: str
+) -> None:
+    """Train a model by a recipe into a run folder.
+
+    RECIPE is a TOML file; the trained model is RUN/best, a folder that every other command takes as --model.
+    """
+    import torch
+
+    from glassformer.training.recipe import Recipe
+    from glassformer.training.run import prepare
+
+    written = changed(Recipe.read(recipe), changes)
+    if written.training.threads:
+        torch.set_num_threads(written.training.threads)
+    with progress() as shown:
+        shown.say(f"reading {', '.join(data)}")
+        prepared = prepare(written, data, out, resume=resume, device=chosen_device(device))
+        shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
+        with hint_when_interrupted(shown, out):
+            for record in prepared.records():
+                shown.record(record)
+    click.echo(str(finished_model(Path(out))))
+
+
+def changed(recipe: "Recipe", changes: tuple[str, ...]) -> "Recipe":
+    """The recipe with some of its lines replaced."""
+    if not changes:
+        return recipe
+    values = recipe.to_dict()
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise InputError(f"--set {change} has no value; write it as training.max_minutes=5")
+        *tables, key = name.strip().split(".")
+        table: dict[str, Any] = values
+        for each in tables:
+            table = table.setdefault(each, {})
+            if not isinstance(table, dict):
+                raise InputError(
+                    f"--set {change}: {each} is not a table of the recipe; write it as training.max_minutes=5"
+                )
+        table[key] = toml_value(text)
+    return type(recipe).from_dict(values)
+
+
+def toml_value(text: str) -> Any:
+    """A value as TOML writes it; what is none is taken as a text, so that quotes may be left out."""
+    try:
+        values: Mapping[str, Any] = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return values["value"]
+
+
+def chosen_device(name: str) -> str:
+    """The device's name for torch."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"--device {name} was asked for, but torch sees no such device here; use cpu")
+    try:
+        return str(torch.device(name))
+    except RuntimeError as error:
+        raise InputError(f"there is no device {name!r}; use cpu, cuda or auto") from error
+
+
+def finished_model(out: Path) -> Path:
+    """The folder of the best weights, or where nothing was compared, of the last."""
+    names = ("best", "averaged", "last")
+    return next((out / name for name in names if (out / name).is_dir()), out)
+
+
+@contextmanager
+def hint_when_interrupted(shown: Shown, out: str) -> Iterator[None]:
+    """Say how to go on, then be interrupted all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        shown.say(f"interrupted; the same command with --resume goes on from the last checkpoint in {out}")
+        raise

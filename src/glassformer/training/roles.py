@@ -1,0 +1,81 @@
+"""Which files a run reads: the recipe names them by role, the user says where they lie."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from glassformer.data.readers import Pair, read_pairs
+from glassformer.errors import InputError
+from glassformer.training.recipe import DataTable
+
+ROLES = ("train", "dev", "test")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+Names = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One role's files: one pattern of tables, or two of parallel texts, inside a folder."""
+
+    folder: Path
+    names: Names
+
+    def pairs(self, table: DataTable) -> list[Pair]:
+        """All that the files hold."""
+        return read_pairs(self.folder, self.names, source=table.source, target=table.target).pairs
+
+
+def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
+    """Where each role's files are.
+
+    `given` is a folder or the hub name of a data set; `train=FILE`, `dev=FILE` and `test=FILE` replace a role's
+    files (twice for parallel texts: first the source, then the target).
+    """
+    named: dict[str, Names] = {role: names for role in ROLES if (names := getattr(table, role)) is not None}
+    own = {role: place for role in ROLES if (place := _own_place(role, given)) is not None}
+    rest = [each for each in given if each.partition("=")[0] not in ROLES]
+    if len(rest) > 1:
+        raise InputError(
+            f"{' and '.join(rest)} were both given as data; give one folder, or train=FILE dev=FILE"
+        )
+    if not rest and "train" not in own:
+        raise InputError("no data was given to train on; give a folder, a hub name or train=FILE")
+    if not rest:
+        return own
+    folder = _folder(rest[0], named)
+    return {role: Place(folder=folder, names=names) for role, names in named.items()} | own
+
+
+def _own_place(role: str, given: Sequence[str]) -> Place | None:
+    paths = [Path(name) for key, _, name in (each.partition("=") for each in given) if key == role]
+    if not paths:
+        return None
+    if len(paths) > 2 or len({path.parent for path in paths}) > 1:
+        raise InputError(
+            f"{role} was given {len(paths)} files: {', '.join(map(str, paths))}; expected one table, "
+            "or the two sides of a parallel text in one folder"
+        )
+    names = tuple(path.name for path in paths)
+    return Place(folder=paths[0].parent, names=names[0] if len(names) == 1 else names)
+
+
+def _folder(name: str, named: dict[str, Names]) -> Path:
+    """The folder itself, or what the hub has under that name."""
+    path = Path(name)
+    if path.is_dir():
+        return path
+    patterns = [each for names in named.values() for each in ([names] if isinstance(names, str) else names)]
+    if path.exists() or not HUB_NAME.fullmatch(name):
+        raise InputError(f"{name} is not a folder; give the folder that holds {', '.join(patterns)}")
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            f"{name} is neither a folder here nor a data set that the hub gives ({type(error).__name__}); "
+            f"give the folder that holds {', '.join(patterns)}"
+        ) from error
