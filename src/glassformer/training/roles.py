@@ -33,7 +33,7 @@ class Place:
 def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
     """Where each role's files are.
 
-    `given` is a folder or the hub name of a data set; `train=FILE`, `dev=FILE` and `test=FILE` replace a role's
+    `given` is a folder or the hub name of a data set; `train=FILE`, `dev=FILE`, `test=FILE` replace a role's
     files (twice for parallel texts: first the source, then the target).
     """
     named: dict[str, Names] = {role: names for role in ROLES if (names := getattr(table, role)) is not None}
