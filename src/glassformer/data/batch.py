@@ -31,6 +31,11 @@ class Batch:
             counted = 0 if self.labels is None else int((self.labels != IGNORE).sum())
             object.__setattr__(self, "tokens", counted)
 
+    def inputs(self) -> dict[str, Tensor | None]:
+        """The arguments of the model."""
+        names = ("source", "target", "source_mask", "target_mask", "segments")
+        return {name: getattr(self, name) for name in names}
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
 

@@ -38,6 +38,10 @@ class TokenBatches:
         self.targets = Ragged([target for _, target in examples])
         self.pad_id, self.bos_id, self.eos_id, self.seed = pad_id, bos_id, eos_id, seed
         source, target = self.sources.lengths, self.targets.lengths + 1
+        if (source == 0).any():
+            raise InputError(
+                f"pair {source.argmin() + 1} has an empty source; leave it out or give it an <eos>"
+            )
         longer = np.maximum(source, target)
         limit = tokens if max_length is None else min(max_length, tokens)
         self.dropped: Numbers = np.flatnonzero(longer > limit)

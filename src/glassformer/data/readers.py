@@ -34,13 +34,14 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Pairs:
-    """What was read and what was left out."""
+    """What was read, and what was left out and why."""
 
     pairs: list[Pair]
     skipped: list[Skipped]
 
 
-Row = Sequence[str] | Mapping[str, object]
+Columns = tuple[Column, Column]
+Cells = list[object]
 
 
 def read_pairs(
@@ -111,16 +112,11 @@ def table_pairs(path: Path, source: Column | None, target: Column | None) -> Ite
     kind = _kind(path)
     if kind not in TABLES:
         raise InputError(f"{path} is no table; expected a name in .tsv, .csv or .jsonl (.gz may follow)")
-    default: tuple[Column, Column] = (0, 1) if kind == ".tsv" else ("source", "target")
-    columns = (default[0] if source is None else source, default[1] if target is None else target)
-    exact = 2 if kind == ".tsv" and source is None and target is None else None
-    for line, row in TABLES[kind](path, columns):
-        if isinstance(row, str):
-            yield Skipped(str(path), line, row)
-        elif exact is not None and len(row) != exact:
-            yield Skipped(str(path), line, f"it has {len(row)} columns, not {exact}")
-        else:
-            yield _pair(path, line, [_cell(row, column) for column in columns], columns)
+    usual: tuple[Column, Column] = (0, 1) if kind == ".tsv" else ("source", "target")
+    columns = (usual[0] if source is None else source, usual[1] if target is None else target)
+    width = 2 if kind == ".tsv" and source is None and target is None else None
+    for line, found in TABLES[kind](path, columns, width):
+        yield Skipped(str(path), line, found) if isinstance(found, str) else _pair(path, line, found, columns)
 
 
 def parallel_pairs(source: Path, target: Path) -> Iterator[Pair | Skipped]:
@@ -150,40 +146,31 @@ def read_lines(path: Path) -> list[str]:
     return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
-def _tsv(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Row | str]]:
+def _tsv(path: Path, columns: Columns, width: int | None) -> Iterator[tuple[int, Cells | str]]:
     """Cells between tabs, without quoting; the first line names the columns if they are asked for by name."""
-    lines = read_lines(path)
-    names = None if all(isinstance(column, int) for column in columns) else lines[0].split("\t")
-    if names is not None:
-        _check_names(path, names, columns)
-    for line, text in enumerate(lines[1:] if names else lines, start=2 if names else 1):
-        cells = text.split("\t")
-        if names is not None and len(cells) != len(names):
-            yield line, f"it has {len(cells)} columns, not {len(names)}"
-        else:
-            yield line, cells if names is None else dict(zip(names, cells, strict=True))
+    rows = enumerate((line.split("\t") for line in read_lines(path)), start=1)
+    names = next(rows)[1] if any(isinstance(column, str) for column in columns) else None
+    places = _places(path, names, columns)
+    for line, row in rows:
+        yield line, _cells(row, places, len(names) if names else width)
 
 
-def _csv(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Row | str]]:
+def _csv(path: Path, columns: Columns, width: int | None) -> Iterator[tuple[int, Cells | str]]:
     """Comma-separated cells with quotes as in RFC 4180; the first line names the columns."""
     reader = csv.reader((line + "\n" for line in read_lines(path)), strict=True)
-    names: list[str] | None = None
-    before = 0
+    line = 1
     try:
-        for cells in reader:
-            line, before = before + 1, reader.line_num
-            if names is None:
-                names = cells
-                _check_names(path, names, columns)
-            elif len(cells) != len(names):
-                yield line, f"it has {len(cells)} columns, not {len(names)}"
-            else:
-                yield line, cells if isinstance(columns[0], int) else dict(zip(names, cells, strict=True))
+        names = next(reader)
+        places = _places(path, names, columns)
+        line = reader.line_num + 1
+        for row in reader:
+            yield line, _cells(row, places, len(names))
+            line = reader.line_num + 1
     except csv.Error as error:
-        raise InputError(f"{path} is not csv at line {before + 1} ({error}); mend its quotes") from error
+        raise InputError(f"{path} is not csv at line {line} ({error}); mend its quotes") from error
 
 
-def _jsonl(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Row | str]]:
+def _jsonl(path: Path, columns: Columns, width: int | None) -> Iterator[tuple[int, Cells | str]]:
     """One JSON object a line."""
     for line, text in enumerate(read_lines(path), start=1):
         try:
@@ -191,17 +178,35 @@ def _jsonl(path: Path, columns: tuple[Column, Column]) -> Iterator[tuple[int, Ro
         except ValueError:
             yield line, "it is not JSON"
         else:
-            yield line, row if isinstance(row, dict) else "it is not a JSON object"
+            is_object = isinstance(row, dict)
+            yield line, [row.get(str(name)) for name in columns] if is_object else "it is not a JSON object"
 
 
-TABLES: Mapping[str, Callable[[Path, tuple[Column, Column]], Iterator[tuple[int, Row | str]]]] = {
+TABLES: Mapping[str, Callable[[Path, Columns, int | None], Iterator[tuple[int, Cells | str]]]] = {
     ".tsv": _tsv,
     ".csv": _csv,
     ".jsonl": _jsonl,
 }
 
 
-def _pair(path: Path, line: int, texts: list[object], columns: Sequence[Column]) -> Pair | Skipped:
+def _places(path: Path, names: list[str] | None, columns: Columns) -> list[int]:
+    """The numbers of the columns, by the names in the first line."""
+    missing = [column for column in columns if isinstance(column, str) and column not in (names or [])]
+    if missing:
+        raise InputError(f"{path} has no column {missing[0]!r}; its columns are {', '.join(names or [])}")
+    return [names.index(column) if names and isinstance(column, str) else int(column) for column in columns]
+
+
+def _cells(row: list[str], places: list[int], width: int | None) -> Cells | str:
+    """The asked cells of a row, or why it has none."""
+    if width is not None and len(row) != width:
+        return f"it has {len(row)} columns, not {width}"
+    if max(places) >= len(row):
+        return f"it has {len(row)} columns, and column {max(places)} was asked for (the first is 0)"
+    return [row[place] for place in places]
+
+
+def _pair(path: Path, line: int, texts: Cells, columns: Columns) -> Pair | Skipped:
     """A pair of two texts that are there; the ordinary spaces around them are no content."""
     for text, column in zip(texts, columns, strict=True):
         if not isinstance(text, str):
@@ -210,18 +215,6 @@ def _pair(path: Path, line: int, texts: list[object], columns: Sequence[Column])
             return Skipped(str(path), line, f"{column!r} is empty")
     source, target = (str(text).strip(" ") for text in texts)
     return Pair(source, target)
-
-
-def _cell(row: Row, column: Column) -> object:
-    if isinstance(row, Mapping):
-        return row.get(str(column))
-    return row[column] if isinstance(column, int) and column < len(row) else None
-
-
-def _check_names(path: Path, names: Sequence[str], columns: Sequence[Column]) -> None:
-    missing = [column for column in columns if isinstance(column, str) and column not in names]
-    if missing:
-        raise InputError(f"{path} has no column {missing[0]!r}; its columns are {', '.join(names)}")
 
 
 def _kind(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -61,7 +62,8 @@ def bpe(texts: Iterable[str], plan: Plan) -> Backend:
 def unigram(texts: Iterable[str], plan: Plan) -> Backend:
     """The likeliest pieces under a unigram language model. Kudo 2018.
 
-    The library sums its counts in an order of chance: two trainings agree in all but the rarest pieces.
+    Scores are rounded so that a file's reader gets the very numbers that were written, and ties stay ties.
+    The library scores the rarest letters in an order of chance: keep the file, not only its recipe.
     """
     backend = Backend(models.Unigram())
     spaced(backend, plan)
@@ -72,6 +74,11 @@ def unigram(texts: Iterable[str], plan: Plan) -> Backend:
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
+    model = json.loads(backend.to_str())["model"]
+    first = len(plan.special.tokens())
+    scores = [(piece, round(score, 6)) for piece, score in model["vocab"]]
+    ranked = scores[:first] + sorted(scores[first:], key=lambda item: (-item[1], item[0]))
+    backend.model = models.Unigram(ranked, unk_id=model["unk_id"], byte_fallback=False)
     return backend
 
 

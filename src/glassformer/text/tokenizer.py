@@ -18,7 +18,7 @@ from glassformer.text.special import PRESETS, Special
 
 @dataclass(frozen=True)
 class Encoding:
-    """A text as tokens: offsets[i] = (start, end) says that token i is text[start:end], (0, 0) that it was added."""
+    """A text as tokens: token i is text[start:end], (start, end) = offsets[i], or was added: (0, 0)."""
 
     ids: list[int]
     tokens: list[str]

@@ -1,0 +1,178 @@
+"""Pairs from every kind of file, what is left out with its line, and the sentences that refuse bad files."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from glassformer.data.readers import Pair, Skipped, iterate_pairs, read_lines, read_pairs
+from glassformer.errors import InputError
+
+PAIRS = [
+    Pair("Run!", "Cours\u202f!"),
+    Pair('Say "no", Tom.', "Dis «\u00a0non\u00a0», Tom."),
+    Pair("a\u2028b", "c\u0085d"),
+]
+Write = Callable[[str, str | bytes], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def put(name: str, content: str | bytes) -> Path:
+        data = content.encode() if isinstance(content, str) else content
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return tmp_path
+
+    return put
+
+
+TABLES = {
+    "train.tsv": 'Run!\tCours\u202f!\nSay "no", Tom.\tDis «\u00a0non\u00a0», Tom.\na\u2028b\tc\u0085d\n',
+    "train.csv": "source,target\nRun!,Cours\u202f!\n"
+    '"Say ""no"", Tom.","Dis «\u00a0non\u00a0», Tom."\na\u2028b,c\u0085d\n',
+    "train.jsonl": '{"source": "Run!", "target": "Cours\\u202f!"}\n'
+    '{"target": "Dis «\u00a0non\u00a0», Tom.", "source": "Say \\"no\\", Tom."}\n'
+    '{"source": "a\u2028b", "target": "c\u0085d", "more": 1}\n',
+}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(name: str, packed: str, write: Write) -> None:
+    read = read_pairs(write(name + packed, TABLES[name]), name + packed)
+    assert read.pairs == PAIRS
+    assert read.skipped == []
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_parallel_texts(packed: str, write: Write) -> None:
+    write("train.fr" + packed, "".join(pair.target + "\n" for pair in PAIRS))
+    folder = write("train.en" + packed, "".join(pair.source + "\n" for pair in PAIRS))
+    assert read_pairs(folder, ["train.en" + packed, "train.fr" + packed]).pairs == PAIRS
+
+
+def test_a_pattern_reads_its_files_in_order(write: Write) -> None:
+    write("train.part2.tsv.gz", "c\td\n")
+    write("dev.tsv", "e\tf\n")
+    folder = write("train.part1.tsv.gz", "a\tb")
+    assert read_pairs(folder, "train.part*.tsv.gz").pairs == [Pair("a", "b"), Pair("c", "d")]
+
+
+def test_columns_by_number_and_by_name(write: Write) -> None:
+    write("named.tsv", "id\tde\ten\n1\tHallo\tHello\n")
+    write("other.csv", "id,de,en\n1,Hallo,Hello\n")
+    write("other.jsonl", '{"de": "Hallo", "en": "Hello"}\n')
+    folder = write("plain.tsv", "1\tHallo\tHello\n")
+    named = [(name, "en", "de") for name in ("named.tsv", "other.csv", "other.jsonl")]
+    for name, source, target in [*named, ("plain.tsv", 2, 1), ("other.csv", 2, "de")]:
+        assert read_pairs(folder, name, source=source, target=target).pairs == [Pair("Hello", "Hallo")]
+
+
+def test_a_third_column_is_no_fault_where_columns_are_asked_for(write: Write) -> None:
+    read = read_pairs(write("a.tsv", "a\tb\tthanks\nc\n"), "a.tsv", source=0, target=1)
+    assert read.pairs == [Pair("a", "b")]
+    assert [(one.line, one.reason[:16]) for one in read.skipped] == [(2, "it has 1 columns")]
+
+
+def test_line_ends_and_a_byte_order_mark_are_no_content(write: Write) -> None:
+    assert read_pairs(write("a.tsv", b"\xef\xbb\xbfa\tb \r\nc\t d\r\n"), "a.tsv").pairs == [
+        Pair("a", "b"),
+        Pair("c", "d"),
+    ]
+
+
+def test_a_cell_of_several_lines_counts_its_lines(write: Write) -> None:
+    folder = write("a.csv", 'source,target\n"a\nb",c\nd\ne,f\n')
+    first, second, third = iterate_pairs(folder, "a.csv")
+    assert (first, third) == (Pair("a\nb", "c"), Pair("e", "f"))
+    assert second == Skipped(str(folder / "a.csv"), 4, "it has 1 columns, not 2")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line", "reason"),
+    [
+        ("a.tsv", "a\tb\nonly one\n", 2, "it has 1 columns, not 2"),
+        ("a.tsv", "a\tb\nc\td\te\n", 2, "it has 3 columns, not 2"),
+        ("a.tsv", "a\t\u00a0\nc\td\n", 1, "1 is empty"),
+        ("a.tsv", "a\tb\n\nc\td\n", 2, "it has 1 columns, not 2"),
+        ("a.csv", "source,target\na,b\nc\n", 3, "it has 1 columns, not 2"),
+        ("a.csv", "source,target\na,b\n,c\n", 3, "'source' is empty"),
+        ("a.jsonl", '{"source": "a", "target": "b"}\n{"source": "a"}\n', 2, "it has no text in 'target'"),
+        (
+            "a.jsonl",
+            '{"source": "a", "target": "b"}\n{"source": 1, "target": "b"}\n',
+            2,
+            "it has no text in 'source'",
+        ),
+        ("a.jsonl", '{"source": "a", "target": "b"}\n[1]\n', 2, "it is not a JSON object"),
+        ("a.jsonl", '{"source": "a", "target": "b"}\n{"source\n', 2, "it is not JSON"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_reported(
+    name: str, content: str, line: int, reason: str, write: Write
+) -> None:
+    folder = write(name, content)
+    read = read_pairs(folder, name)
+    assert read.skipped == [Skipped(str(folder / name), line, reason)]
+    assert len(read.pairs) + 1 == len(list(iterate_pairs(folder, name)))
+
+
+def test_an_empty_side_of_parallel_texts_is_reported(write: Write) -> None:
+    write("a.fr", "b\n \n")
+    folder = write("a.en", "a\nc\n")
+    assert read_pairs(folder, ["a.en", "a.fr"]).skipped == [
+        Skipped(str(folder / "a.en"), 2, "'a.fr' is empty")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.tsv", "", "is empty"),
+        ("a.tsv", " \n\n", "is empty"),
+        ("a.tsv", b"a\tb\n\xe9t\xe9\tc\n", "not UTF-8 text in line 2"),
+        ("a.tsv", "a b\n", "holds no pair; the first line was left out because it has 1 columns"),
+        ("a.csv", "en,de\na,b\n", "no column 'source'; its columns are en, de"),
+        ("a.csv", 'source,target\n"a,b\n', "not csv at line 2"),
+        ("a.csv", 'source,target\n"a"x,b\n', "not csv at line 2"),
+        ("a.parquet", "PAR1", "is no table"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(name: str, content: str | bytes, said: str, write: Write) -> None:
+    folder = write(name, content)
+    with pytest.raises(InputError, match=said) as refused:
+        read_pairs(folder, name)
+    assert "\n" not in str(refused.value)
+
+
+def test_missing_files_are_refused_with_what_there_is(write: Write, tmp_path: Path) -> None:
+    folder = write("dev.tsv", "a\tb\n")
+    with pytest.raises(InputError, match="has no file train.tsv; it has dev.tsv"):
+        read_pairs(folder, "train.tsv")
+    with pytest.raises(InputError, match="not a folder"):
+        read_pairs(tmp_path / "nowhere", "train.tsv")
+    with pytest.raises(InputError, match="3 files were named"):
+        read_pairs(folder, ["a", "b", "c"])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_lines(tmp_path / "nothing")
+
+
+def test_broken_gzip_is_refused(tmp_path: Path) -> None:
+    whole = gzip.compress(b"a\tb\n" * 1000)
+    damaged = whole[:20] + bytes([whole[20] ^ 0xFF]) + whole[21:]
+    for number, content in enumerate((whole[:-12], whole[:15], b"a\tb\n", damaged)):
+        path = tmp_path / f"{number}.tsv.gz"
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            read_pairs(tmp_path, path.name)
+
+
+def test_parallel_texts_must_match(write: Write) -> None:
+    write("a.fr", "b\n")
+    folder = write("a.en", "a\nc\n")
+    with pytest.raises(InputError, match="a.en has 2 lines and .*a.fr has 1"):
+        read_pairs(folder, ["a.en", "a.fr"])
+    write("b.en", "a\n")
+    with pytest.raises(InputError, match="matches 2 files and \\*.fr matches 1"):
+        read_pairs(folder, ["*.en", "*.fr"])
