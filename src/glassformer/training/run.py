@@ -25,6 +25,8 @@ from glassformer.training.record import Record
 from glassformer.training.roles import locate
 from glassformer.training.run_folder import RunFolder
 
+TRANSLATION_FIGURES = ("loss", "nll", "bleu", "chrf")  # what `_evaluation` measures
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -82,6 +84,11 @@ def _prepare_translation(
 ) -> Prepared:
     config_of(recipe, recipe.tokenizer.vocab_size)
     places = locate(data, recipe.data)
+    if "dev" in places and recipe.training.metric not in TRANSLATION_FIGURES:
+        raise InputError(
+            f"[training] metric is {recipe.training.metric!r}; a translation is measured by one of "
+            f"{', '.join(TRANSLATION_FIGURES)}"
+        )
     pairs = places["train"].pairs(recipe.data)
     dev = places["dev"].pairs(recipe.data) if "dev" in places else []
     folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
