@@ -13,6 +13,7 @@ from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.search import search, stream
 from glassformer.errors import InputError
 from glassformer.model import Transformer
+from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
 DECODING = Decoding(beams=5, beyond_source=50)  # Vaswani et al. 2017, section 6.1, with one beam more
@@ -26,6 +27,7 @@ class TranslationAnswer:
 
     text: str
     score: float  # the summed log-probability of its tokens, divided by length ** length_penalty
+    ids: tuple[int, ...]
     tokens: tuple[str, ...]
     log_probabilities: tuple[float, ...]  # one a token
     complete: bool  # False: cut off because no more tokens were allowed
@@ -39,7 +41,8 @@ class Translation:
     """Encodes sources, searches for their translations with a model, decodes them.
 
     An answer begins with the token `start` (by default the tokenizer's <bos>) and is closed by one of `ends`
-    (its <eos>). Without a `source_tokenizer` both languages share one.
+    (its <eos>). Without a `source_tokenizer` both languages share one. `decoding` holds for every call that
+    brings none of its own.
     """
 
     def __init__(
@@ -49,10 +52,12 @@ class Translation:
         *,
         start: int | None = None,
         ends: Iterable[int] | None = None,
+        decoding: Decoding = DECODING,
     ) -> None:
         self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer or tokenizer
-        self.start = _known(tokenizer.bos_id if start is None else start, "token to start with", "<bos>")
-        self.ends = tuple(ends or (_known(tokenizer.eos_id, "token to close with", "<eos>"),))
+        self.decoding = decoding
+        self.start = _known(tokenizer.bos_id if start is None else start, "start", "<bos>")
+        self.ends = tuple(ends or (_known(tokenizer.eos_id, "close", "<eos>"),))
         self.pad = tokenizer.pad_id if tokenizer.pad_id is not None else self.ends[0]
         source_pad = self.source_tokenizer.pad_id
         self.source_pad = source_pad if source_pad is not None else 0
@@ -72,7 +77,7 @@ class Translation:
         source, mask = pad(sources, self.source_pad)
         return Batch(source=source, source_mask=mask, target=torch.full((len(sources), 1), self.start))
 
-    def encode(self, texts: Sequence[str], config: TransformerConfig) -> list[list[int]]:
+    def sources(self, texts: Sequence[str], config: TransformerConfig) -> list[list[int]]:
         """The ids of each source; an empty text and one longer than the model are refused."""
         for number, text in enumerate(texts, start=1):
             if not text.strip():
@@ -89,22 +94,33 @@ class Translation:
         return encoded
 
     def translate(
-        self, model: Transformer, texts: Sequence[str], decoding: Decoding = DECODING, *, tokens: int = 8192
+        self,
+        model: Transformer,
+        texts: Sequence[str],
+        decoding: Decoding | None = None,
+        *,
+        tokens: int = 8192,
     ) -> list[TranslationAnswer]:
         """The translation of every text, in order; `tokens` bounds what a batch reads at once."""
         found = dict(self.each(model, texts, decoding, tokens=tokens))
         return [found[number] for number in range(len(texts))]
 
     def each(
-        self, model: Transformer, texts: Sequence[str], decoding: Decoding = DECODING, *, tokens: int = 8192
+        self,
+        model: Transformer,
+        texts: Sequence[str],
+        decoding: Decoding | None = None,
+        *,
+        tokens: int = 8192,
     ) -> Iterator[tuple[int, TranslationAnswer]]:
         """(number of the text, translation) as they are found, short texts first."""
-        encoded = self.encode(texts, model.config)
+        decoding = decoding or self.decoding
+        encoded = self.sources(texts, model.config)
         device = model.tokens.weight.device
         for numbers in batches([len(ids) for ids in encoded], tokens // decoding.beams):
             batch = self.question([encoded[number] for number in numbers]).to(device)
             found = search(model, batch, decoding, ends=self.ends)
-            yield from zip(numbers, map(self.answer, found), strict=True)
+            yield from zip(numbers, map(self.told, found), strict=True)
 
     def stream(
         self, model: Transformer, text: str, decoding: Decoding = GREEDY, *, alternatives: int = 0
@@ -114,19 +130,22 @@ class Translation:
         return stream(model, question, decoding, ends=self.ends, alternatives=alternatives)
 
     def tree(
-        self, model: Transformer, text: str, decoding: Decoding = DECODING
+        self, model: Transformer, text: str, decoding: Decoding | None = None
     ) -> tuple[TranslationAnswer, list[Candidates]]:
         """A translation, and all that its beam search weighed, step by step."""
         history: list[Candidates] = []
-        found = search(model, self._one(model, text), decoding, ends=self.ends, history=history)
-        return self.answer(found[0]), history
+        found = search(
+            model, self._one(model, text), decoding or self.decoding, ends=self.ends, history=history
+        )
+        return self.told(found[0]), history
 
-    def answer(self, hypotheses: Sequence[Hypothesis]) -> TranslationAnswer:
+    def told(self, hypotheses: Sequence[Hypothesis]) -> TranslationAnswer:
         """The best hypothesis as text, the others beside it."""
         best, *others = (
             TranslationAnswer(
                 text=self.tokenizer.decode(one.ids),
                 score=one.score,
+                ids=one.ids,
                 tokens=tuple(map(self.tokenizer.token, one.ids)),
                 log_probabilities=one.log_probabilities,
                 complete=one.closed,
@@ -135,8 +154,26 @@ class Translation:
         )
         return replace(best, others=tuple(others)) if others else best
 
+    def answer(
+        self, model: Transformer, texts: Sequence[Text], decoding: Decoding | None = None
+    ) -> list[TranslationAnswer]:
+        """`translate`, as every task calls it."""
+        return self.translate(model, [_single(text) for text in texts], decoding)
+
+    def run(self, model: Transformer, text: Text) -> Run:
+        """The decoder's last run: all positions of the translation, each seeing what stands before it."""
+        best = self.answer(model, [text])[0]
+        written = [self.start, *best.ids[:-1]]
+        source = self.sources([_single(text)], model.config)
+        batch = Batch(source=torch.tensor(source), target=torch.tensor([written]))
+        tokens = {
+            "encoder": [list(map(self.source_tokenizer.token, source[0]))],
+            "decoder": [list(map(self.tokenizer.token, written))],
+        }
+        return Run(batch.to(model.tokens.weight.device), tokens, best.text)
+
     def _one(self, model: Transformer, text: str) -> Batch:
-        return self.question(self.encode([text], model.config)).to(model.tokens.weight.device)
+        return self.question(self.sources([text], model.config)).to(model.tokens.weight.device)
 
 
 def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
@@ -151,9 +188,15 @@ def batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
         yield lot
 
 
+def _single(text: Text) -> str:
+    if not isinstance(text, str):
+        raise InputError("a pair of texts was given; a translation is made of one text")
+    return text
+
+
 def _known(token: int | None, what: str, usual: str) -> int:
     if token is None:
         raise InputError(
-            f"the tokenizer has no {what} a translation ({usual}); train it with one or name another"
+            f"the tokenizer has no token to {what} a translation ({usual}); train it with one or name another"
         )
     return token

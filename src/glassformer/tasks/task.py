@@ -1,0 +1,29 @@
+"""What every task can do with a model: answer texts, and put one text so that every number of the answer can be seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from glassformer.data.batch import Batch
+from glassformer.model import Transformer
+
+Text = str | tuple[str, str]  # a text, or a pair such as a question and its context
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the model that shows a whole answer: what goes in, the tokens of each side, the answer in words."""
+
+    batch: Batch  # what the model reads
+    tokens: dict[str, list[list[str]]]  # "encoder", "decoder": the tokens of each text
+    answer: str
+
+
+class Task(Protocol):
+    """Text in, answer out."""
+
+    def answer(self, model: Transformer, texts: Sequence[Text]) -> Sequence[Any]:
+        """One answer for each text, in order."""
+
+    def run(self, model: Transformer, text: Text) -> Run:
+        """The run in which the answer to this text is made."""

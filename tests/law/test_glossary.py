@@ -1,0 +1,93 @@
+"""Every step name and every axis that a run can have is in the glossary, and the formulas have no gap."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.formulas import FORMULAS
+from glassformer.glass.step import AXES
+from glassformer.glass.trace import Trace
+from glassformer.model import Transformer
+from glassformer.nn.cache import Cache
+
+GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
+
+SMALL = {"vocab_size": 20, "d_model": 8, "heads": 2, "d_ff": 12, "dtype": "float64"}
+PAIR = {"stack": "encoder-decoder", "encoder_layers": 1, "decoder_layers": 1}
+READER = {"stack": "encoder", "encoder_layers": 1, "segments": 2, "embedding_norm": True, "pooler": True}
+CONFIGS = {
+    "sinusoidal": {**PAIR, "positions": "sinusoidal", "embedding_scale": True},
+    "halves": {**PAIR, "positions": "sinusoidal-halves"},
+    "relative": {**PAIR, "positions": "relative", "attention_scale": False, "norm": "rms", "output_scale": True},
+    "masked": {**READER, "head": "masked-language-model", "output_transform": True, "pooler": False},
+    "labels": {**READER, "head": "sequence-label", "labels": 3},
+    "tags": {**READER, "head": "token-label", "labels": 3, "pooler": False},
+    "span": {**READER, "head": "answer-span", "pooler": False},
+    "hidden": {**READER, "head": "hidden"},
+    "rotary": {"stack": "decoder", "decoder_layers": 1, "positions": "rotary", "kv_heads": 1, "gated": True},
+    "last": {"stack": "decoder", "decoder_layers": 1, "head": "sequence-label", "labels": 2, "pooling": "last"},
+}
+
+
+def traces(config: TransformerConfig) -> list[Trace]:
+    """A whole run, and for decoders one with a cache too."""
+    model, ids = Transformer(config).eval(), torch.arange(6).reshape(2, 3)
+    source = ids if config.stack != "decoder" else None
+    target = ids if config.stack != "encoder" else None
+    whole = Trace()
+    model(source, target, trace=whole)
+    if target is None or config.head != "language-model":
+        return [whole]
+    cached, cache = Trace(), Cache()
+    memory = None if source is None else model.encode(source)
+    model(target=ids[:, :2], memory=memory, cache=cache)
+    model(target=ids[:, 2:], memory=memory, cache=cache, trace=cached)
+    return [whole, cached]
+
+
+ALL = {name: traces(TransformerConfig.from_dict({**SMALL, **config})) for name, config in CONFIGS.items()}
+
+
+def test_every_step_name_is_in_the_glossary() -> None:
+    known = set(re.findall(r"`(\w+)`", GLOSSARY))
+    used = {name.rsplit(".", 1)[-1] for made in ALL.values() for trace in made for name in trace}
+    assert used <= known, f"not in the glossary: {sorted(used - known)}"
+
+
+def test_every_axis_is_in_the_glossary() -> None:
+    assert set(re.findall(r"^\| (\w) \|", GLOSSARY, re.MULTILINE)) == set(AXES)
+
+
+def test_every_formula_is_used_and_written() -> None:
+    used = {step.key for made in ALL.values() for trace in made for step in trace.values()}
+    assert used == set(FORMULAS)
+    for key, formula in FORMULAS.items():
+        assert formula.says or key == "given", f"{key} lacks its sentence"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_formula_gives_the_value(name: str) -> None:
+    for trace in ALL[name]:
+        verified = trace.verify()
+        assert verified.max_error < 1e-12
+        assert not verified.unchecked
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_gap_from_ids_to_the_last_output(name: str) -> None:
+    for trace in ALL[name]:
+        known = set(trace.parameters)
+        for step in trace.values():
+            assert set(step.inputs) <= known, f"{step.name} has an input that nothing made"
+            known.add(step.name)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_formulas_are_written_without_placeholders(name: str) -> None:
+    for trace in ALL[name]:
+        for step in trace.values():
+            for text in (step.written, step.typeset):
+                assert not re.search(r"<[a-z_]+>|\{\{", text), f"{step.name}: {text}"
