@@ -1,7 +1,7 @@
 """A run's records as they come: a line each, and a bar below them where there is a terminal."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 class Shown(Protocol):
     """Where a command says how far it is."""
+
+    def doing(self, what: str) -> None:
+        """What takes a while now; not worth a line of its own."""
+        ...
 
     def say(self, line: str) -> None:
         """One line."""
@@ -44,8 +48,26 @@ def progress() -> Iterator[Shown]:
         yield Bar(bar)
 
 
+@contextmanager
+def counting(things: str, *, when: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A counter on standard error; silent unless that is a terminal and the output goes somewhere else."""
+    if not when or not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn(things), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(things, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
 class Lines:
     """Plain lines, for files and pipes."""
+
+    def doing(self, what: str) -> None:
+        """A line would stay where a passing word is meant."""
 
     def say(self, line: str) -> None:
         """One line."""
@@ -62,6 +84,10 @@ class Bar:
     def __init__(self, bar: "Progress") -> None:
         self.bar = bar
         self.task = bar.add_task("", total=1.0)
+
+    def doing(self, what: str) -> None:
+        """Beside the bar, until there is something else to say."""
+        self.bar.update(self.task, description=what)
 
     def say(self, line: str) -> None:
         """One line above the bar."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glassformer.cli.options import chosen_device, device_option
 from glassformer.cli.progress import Shown, progress
 from glassformer.errors import InputError
 
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Change one line of the recipe, such as training.max_minutes=5.",
 )
-@click.option(
-    "--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is one."
-)
+@device_option
 def train(
     recipe: str, data: tuple[str, ...], out: str, resume: bool, changes: tuple[str, ...], device: str
 ) -> None:
@@ -53,7 +52,7 @@ def train(
     if written.training.threads:
         torch.set_num_threads(written.training.threads)
     with progress() as shown:
-        shown.say(f"reading {', '.join(data)}")
+        shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(written, data, out, resume=resume, device=chosen_device(device))
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
         with hint_when_interrupted(shown, out):
@@ -90,20 +89,6 @@ def toml_value(text: str) -> Any:
     except tomllib.TOMLDecodeError:
         return text
     return values["value"]
-
-
-def chosen_device(name: str) -> str:
-    """The device's name for torch."""
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {name} was asked for, but torch sees no such device here; use cpu")
-    try:
-        return str(torch.device(name))
-    except RuntimeError as error:
-        raise InputError(f"there is no device {name!r}; use cpu, cuda or auto") from error
 
 
 def finished_model(out: Path) -> Path:

@@ -1,0 +1,82 @@
+"""`glassformer explain`: one answer, and every number that made it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from glassformer.glass.trace import Trace
+    from glassformer.show.labels import Names
+
+DEFAULT_MODEL = "tatoeba-en-fr"
+
+
+@click.command
+@click.argument("text")
+@click.option("--context", help="What the text asks about, for a model that answers questions.")
+@click.option(
+    "--model",
+    "name",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="A model that ships, a checkpoint folder, or a name on the hub.",
+)
+@click.option("--step", metavar="NAME", help="One step alone and in full, such as encoder.embedding.tokens.")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write everything as JSON into a file; - is standard output."
+)
+@click.option("--html", "html_file", metavar="FILE", help="Write a page that stands alone into a file.")
+@click.option("--all", "everything", is_flag=True, help="Pass over nothing: every layer, every row.")
+@click.option(
+    "--precision", default=4, show_default=True, type=click.IntRange(1, 15), help="Digits after the point."
+)
+def explain(
+    text: str,
+    context: str | None,
+    name: str,
+    step: str | None,
+    json_file: str | None,
+    html_file: str | None,
+    everything: bool,
+    precision: int,
+) -> None:
+    """Walk through every number behind one answer."""
+    from glassformer.show.find import find
+    from glassformer.show.labels import names_of
+    from glassformer.tasks.model import load
+
+    model = load(name)
+    trace = model.trace(text, context) if context is not None else model.trace(text)
+    names = names_of(model, name)
+    only = None if step is None else [find(trace, step)]
+    if json_file is not None:
+        from glassformer.show.record import pieces, write_json
+
+        if json_file == "-":
+            sys.stdout.writelines(pieces(trace, names, only))
+        else:
+            write_json(trace, json_file, names, only)
+            click.echo(f"wrote {json_file}", err=True)
+    if html_file is not None:
+        from glassformer.show.page import write_page
+
+        write_page(trace, html_file, names)
+        click.echo(f"wrote {html_file}", err=True)
+    if json_file is None and html_file is None:
+        show(trace, names, only, everything, precision)
+
+
+def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: bool, precision: int) -> None:
+    """Print the walk, or one step, as wide as the terminal is."""
+    from rich.console import Console
+
+    from glassformer.show.terminal import single, walk
+
+    console = Console(highlight=False)
+    if only is None:
+        told = walk(trace, names, width=console.width, precision=precision, everything=everything)
+    else:
+        told = single(trace, only[0], names, width=console.width, precision=precision, everything=everything)
+    for part in told:
+        console.print(part)

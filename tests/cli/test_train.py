@@ -1,0 +1,236 @@
+"""`glassformer train`: a run from beginning to end, and everything that it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from glassformer.cli.progress import clock, line_of
+from glassformer.cli.train import changed
+from glassformer.errors import InputError
+from glassformer.training.recipe import Recipe
+from glassformer.training.record import Record
+from glassformer.training.roles import Place, locate
+
+from .conftest import Call, assert_refused
+
+RECIPE = """
+task = "translation"
+seed = 1
+[data]
+train = "train.tsv"
+dev = "dev.tsv"
+[tokenizer]
+vocab_size = 60
+[model]
+d_model = 16
+heads = 2
+d_ff = 32
+encoder_layers = 1
+decoder_layers = 1
+positions = "sinusoidal"
+[training]
+max_tokens = 60
+max_steps = 6
+warmup_steps = 2
+log_every = 2
+evaluate_every = 4
+checkpoint_every = 2
+keep_last = 2
+average_last = 2
+metric = "bleu"
+[decoding]
+beams = 2
+beyond_source = 3
+"""
+PAIRS = [("one two", "un deux"), ("two three", "deux trois"), ("three one", "trois un"), ("one", "un")] * 6
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "dev"):
+        (folder / f"{name}.tsv").write_text("".join(f"{s}\t{t}\n" for s, t in PAIRS), "utf-8")
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE, "utf-8")
+    return path
+
+
+def test_a_run_from_recipe_to_model_folder(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    out = tmp_path / "run"
+    result = call("train", str(recipe), "--data", str(data), "--out", str(out))
+    assert result.code == 0, result.err
+    assert result.out == f"{out / 'best'}\n"
+    for words in (
+        "24 pairs",
+        "tokens/s",
+        "left",
+        "perplexity",
+        "rate ",
+        "dev:  loss",
+        "bleu",
+        "averaged weights",
+    ):
+        assert words in result.err
+    files = {path.name for path in (out / "best").iterdir()}
+    assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= files
+    kinds = [json.loads(line)["kind"] for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
+    assert set(kinds) == {"train", "evaluation", "checkpoint", "average"}
+
+
+def test_a_run_goes_on_where_it_was(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    words = ("train", str(recipe), "--data", str(data), "--out")
+    assert call(*words, str(tmp_path / "whole")).code == 0
+    assert call(*words, str(tmp_path / "halves"), "--set", "training.max_steps=4").code == 0
+    own = tmp_path / "halves" / "recipe.toml"
+    own.write_text(own.read_text("utf-8").replace("max_steps = 4", "max_steps = 6"), "utf-8")
+    assert call(*words, str(tmp_path / "halves"), "--resume").code == 0
+    weights = [
+        tmp_path / name / "checkpoints" / "step-6" / "model.safetensors" for name in ("whole", "halves")
+    ]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_one_line_of_the_recipe_can_be_changed(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    words = ("--set", "training.max_steps=2", "--set", "tokenizer.kind=unigram", "--set", "model.heads=4")
+    assert call("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "run"), *words).code == 0
+    own = Recipe.read(tmp_path / "run" / "recipe.toml")
+    assert own.training.max_steps == 2
+    assert own.tokenizer.kind == "unigram"
+    assert own.model.overrides["heads"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("training.max_stepz=2", "did you mean max_steps"),
+        ("training.max_steps", "has no value"),
+        ("task.max_steps=2", "is not a table"),
+        ("training.max_steps=many", "expected"),
+        ("training.metric=BLEU", "bleu"),
+        ("model.heads=3", "3 heads"),
+        ("model.headz=3", "did you mean head"),
+        ("task=juggling", "translation"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused(
+    call: Call, tmp_path: Path, recipe: Path, data: Path, change: str, said: str
+) -> None:
+    out = tmp_path / "run"
+    result = call("train", str(recipe), "--data", str(data), "--out", str(out), "--set", change)
+    assert_refused(result, said)
+    assert not out.exists()
+
+
+def test_a_recipe_that_is_not_there(call: Call, tmp_path: Path, data: Path) -> None:
+    out = str(tmp_path / "run")
+    assert_refused(call("train", "nothing.toml", "--data", str(data), "--out", out), "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("task = ", "not valid TOML"),
+        ("task = 'translation'", "lacks"),
+        (RECIPE + "colour = 'blue'", "has no 'colour'"),
+        (RECIPE.replace("max_steps = 6", "max_steps = 'six'"), "expected a whole number"),
+    ],
+)
+def test_a_broken_recipe(call: Call, tmp_path: Path, data: Path, text: str, said: str) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text(text, "utf-8")
+    result = call("train", str(broken), "--data", str(data), "--out", str(tmp_path / "run"))
+    assert_refused(result, "broken.toml", said)
+
+
+def test_data_that_is_not_there(call: Call, tmp_path: Path, recipe: Path) -> None:
+    out = tmp_path / "run"
+    result = call("train", str(recipe), "--data", str(tmp_path / "nothing"), "--out", str(out))
+    assert_refused(result, "nothing", "train.tsv")
+    assert not out.exists()
+
+
+def test_data_that_neither_the_disk_nor_the_hub_has(call: Call, tmp_path: Path, recipe: Path) -> None:
+    result = call("train", str(recipe), "--data", "nobody/nothing", "--out", str(tmp_path / "run"))
+    assert_refused(result, "nobody/nothing", "neither a folder here nor a data set")
+
+
+def test_a_file_without_pairs(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    (data / "train.tsv").write_text("one column only\n", "utf-8")
+    out = tmp_path / "run"
+    assert_refused(call("train", str(recipe), "--data", str(data), "--out", str(out)), "no pair", "columns")
+    assert not out.exists()
+
+
+def test_a_run_folder_is_never_overwritten(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "diary.txt").write_text("mine", "utf-8")
+    assert_refused(call("train", str(recipe), "--data", str(data), "--out", str(out)), "never overwritten")
+    assert [path.name for path in out.iterdir()] == ["diary.txt"]
+
+
+def test_a_run_folder_that_cannot_be_written(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    result = call("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "file" / "run"))
+    assert_refused(result, "cannot be written")
+
+
+def test_nothing_to_go_on_with(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    result = call("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "run"), "--resume")
+    assert_refused(result, "recipe.toml", "leave out --resume")
+
+
+def test_another_recipe_cannot_go_on(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    words = ("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "run"))
+    assert call(*words).code == 0
+    assert_refused(call(*words, "--resume", "--set", "seed=2"), "seed")
+
+
+def test_a_device_that_is_not_there(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    words = ("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "run"), "--device")
+    assert_refused(call(*words, "abacus"), "abacus", "cpu, cuda or auto")
+
+
+def test_files_of_a_role_replace_the_folders(data: Path) -> None:
+    table = Recipe.parse(RECIPE).data
+    found = locate([str(data), f"dev={data / 'other.en'}", f"dev={data / 'other.fr'}"], table)
+    assert found["train"] == Place(folder=data, names="train.tsv")
+    assert found["dev"] == Place(folder=data, names=("other.en", "other.fr"))
+    assert locate([f"train={data / 'train.tsv'}"], table) == {"train": found["train"]}
+    with pytest.raises(InputError, match="no data was given"):
+        locate([f"dev={data / 'dev.tsv'}"], table)
+    with pytest.raises(InputError, match="both given"):
+        locate([str(data), str(data)], table)
+    with pytest.raises(InputError, match="3 files"):
+        locate([f"train={data / name}" for name in "abc"], table)
+
+
+def test_values_may_leave_their_quotes_out() -> None:
+    recipe = Recipe.parse(RECIPE)
+    words = ("tokenizer.kind=unigram", 'training.schedule="cosine"', "training.betas=[0.8, 0.9]")
+    written = changed(recipe, words)
+    assert written.tokenizer.kind == "unigram"
+    assert written.training.schedule == "cosine"
+    assert written.training.betas == (0.8, 0.9)
+    assert changed(recipe, ()) is recipe
+
+
+def test_a_record_in_one_line() -> None:
+    step = Record(
+        kind="train", step=1200, epoch=2, seconds=61, loss=1.5, nll=0.0, time_left=3600, tokens_per_second=1e4
+    )
+    line = line_of(step)
+    assert (
+        line
+        == "step 1,200  epoch 2  loss 1.500  perplexity 1.00  10,000 tokens/s  0:01:01 gone  1:00:00 left"
+    )
+    best = Record(kind="evaluation", step=5, epoch=1, seconds=1, metrics={"bleu": 41.02}, best=True)
+    assert line_of(best) == "step 5  epoch 1  dev:  bleu 41.02  best so far"
+    assert clock(3723.4) == "1:02:03"
