@@ -85,8 +85,8 @@ def train(
 ) -> Iterator[Record]:
     """Train `model` in place and yield records; with a folder that holds a checkpoint, go on from it.
 
-    `evaluate(model)` gives the dev figures; `training.metric` is one of them. `save(path)` writes the model as
-    a published checkpoint folder; `best/` and `last/` are made by it. Without a folder nothing is written.
+    `evaluate(model)` gives the dev figures; `training.metric` is one of them. `save(path)` writes the model
+    as a published checkpoint folder: so `best/` and `last/` are made. Without a folder nothing is written.
 
     Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs
     gives the same bits whether or not it was killed and resumed; one that ends by the clock goes on from the
@@ -143,6 +143,8 @@ class _Run:
         steps = self.folder.steps() if self.folder else []
         if self.folder and steps:
             self._restore(self.folder.read_checkpoint(steps[-1]))
+            if self.save:
+                self.folder.publish("last", self.save)  # the run may have ended between the two
         else:
             torch.manual_seed(seed)
 
@@ -195,10 +197,13 @@ class _Run:
         training, progress = self.training, self.progress
         return (
             (training.max_steps is not None and progress.step >= training.max_steps)
-            or (training.epochs is not None and progress.epoch >= training.epochs)
+            or (training.epochs is not None and self._epochs_done() >= training.epochs)
             or (training.max_minutes is not None and progress.seconds >= 60 * training.max_minutes)
             or (training.patience > 0 and progress.misses >= training.patience)
         )
+
+    def _epochs_done(self) -> int:
+        return self.progress.epoch + (self.progress.position >= len(self.batches))
 
     def _total_steps(self) -> float:
         """How many steps the run will have had when it reaches its first bound."""
@@ -248,11 +253,11 @@ class _Run:
             yield self._log(self._train_record())
         if self.evaluate and step % training.evaluate_every == 0:
             yield self._log(self._evaluation())
-        if self.folder and step % training.checkpoint_every == 0:
+        if self.folder and step % training.checkpoint_every == 0 and not self._ended():
             yield self._save_checkpoint()
 
     def _finish(self) -> Iterator[Record]:
-        """What the last step left undone, then the average of the last checkpoints."""
+        """What the last step left undone, its checkpoint last; then the average of the last checkpoints."""
         progress = self.progress
         if progress.window.steps:
             yield self._log(self._train_record())
@@ -316,7 +321,7 @@ class _Run:
         best = self._is_better(metrics)
         if best:
             progress.best, progress.best_step, progress.misses = (
-                metrics[self.training.metric],
+                self._chosen(metrics),
                 progress.step,
                 0,
             )
@@ -336,18 +341,25 @@ class _Run:
         metrics = dict(self.evaluate(self.model))
         set_random_state(before, self.device)
         self.model.train()
-        if self.training.metric not in metrics:
-            raise InputError(
-                f"[training] metric is {self.training.metric!r}; "
-                f"this task's evaluation gives {', '.join(metrics)}"
-            )
         return metrics
 
+    def _chosen(self, metrics: Mapping[str, float]) -> float:
+        """The figure that chooses the best checkpoint; `metric = "BLEU"` finds `bleu`."""
+        for name, value in metrics.items():
+            if name.lower() == self.training.metric.lower():
+                return value
+        raise InputError(
+            f"[training] metric is {self.training.metric!r}; "
+            f"this task's evaluation gives {', '.join(metrics)}"
+        )
+
     def _is_better(self, metrics: Mapping[str, float]) -> bool:
-        value, best = metrics[self.training.metric], self.progress.best
+        value, best = self._chosen(metrics), self.progress.best
         if math.isnan(value):
             return False
-        return best is None or (value < best if self.training.metric in LOWER_IS_BETTER else value > best)
+        return best is None or (
+            value < best if self.training.metric.lower() in LOWER_IS_BETTER else value > best
+        )
 
     def _save_checkpoint(self) -> Record:
         assert self.folder is not None

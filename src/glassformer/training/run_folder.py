@@ -50,7 +50,7 @@ class RunFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; expected a new folder for this run, choose another name")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and any(each.suffix != ".new" for each in path.iterdir()):
             raise InputError(
                 f"{path} is not empty and is never overwritten; go on with --resume or choose another name"
             )
@@ -85,7 +85,7 @@ class RunFolder:
             shutil.rmtree(leftover)
         steps = folder.steps()
         folder._first_step = steps[-1] + 1 if steps else 0
-        folder._shorten_log(steps[-1] if steps else -1)
+        folder._shorten_log(steps[-1] if steps else 0)
         return folder
 
     def recipe(self) -> Recipe:
@@ -123,8 +123,6 @@ class RunFolder:
         write_tensors(partial / "model.safetensors", checkpoint.model)
         write_tensors(partial / "optimizer.safetensors", checkpoint.optimizer)
         _replace_text(partial / "state.json", json.dumps(checkpoint.state, indent=1))
-        if final.exists():
-            self._remove(final)
         os.replace(partial, final)
         for old in self.steps()[:-keep]:
             self._remove(self.checkpoint_folder(old))
@@ -168,8 +166,10 @@ class RunFolder:
         shutil.rmtree(condemned)
 
     def _shorten_log(self, step: int) -> None:
-        """Drop what was logged after the checkpoint of `step`, and the closing average; both come again."""
-        kept = [each for each in self.records() if each["step"] <= step and each["kind"] != "average"]
+        """End the log with the line of the checkpoint of `step`: what came after it will come again."""
+        kept = self.records()
+        while kept and not (kept[-1]["kind"] == "checkpoint" and kept[-1]["step"] == step):
+            kept.pop()
         _replace_text(self.log_file, "".join(json.dumps(each) + "\n" for each in kept))
 
     def _log_to_tensorboard(self, record: Record) -> None:

@@ -54,11 +54,6 @@ class Schedule:
             cooldown=training.cooldown,
         )
 
-    @property
-    def needs_total(self) -> bool:
-        """Whether the rate depends on how long the run will be."""
-        return self.cooldown > 0 or self.shape in ("linear", "cosine")
-
     def rate(self, step: int, total: float) -> float:
         """The rate of step 1, 2, ...; `total` is the number of steps the run will have had at its end.
 
