@@ -1,0 +1,44 @@
+"""Published families, each one file of data."""
+
+import difflib
+
+from glassformer.errors import InputError
+from glassformer.families.bert import BERT
+from glassformer.families.family import Family, Raw
+from glassformer.families.gpt2 import GPT2
+from glassformer.families.roberta import ROBERTA
+from glassformer.families.transformer import TRANSFORMER
+
+FAMILIES: dict[str, Family] = {
+    "transformer": TRANSFORMER,
+    "bert": BERT,
+    "roberta": ROBERTA,
+    "gpt2": GPT2,
+}
+
+
+def family_of(raw: Raw) -> Family:
+    """The family that a configuration names; an unknown one is refused with the nearest that is known."""
+    named = raw.get("model_type")
+    if named in FAMILIES:
+        return FAMILIES[named]
+    if named is None:
+        raise InputError(f"config.json names no model_type; expected one of {', '.join(FAMILIES)}")
+    raise InputError(
+        f"config.json names the model_type {named!r}, which is not read; the nearest that is read is "
+        f"{nearest(str(named), raw)!r} (of {', '.join(FAMILIES)}): use a checkpoint of it"
+    )
+
+
+def nearest(named: str, raw: Raw) -> str:
+    """The family most like an unknown one: by its name, or by what it is made of."""
+    within = [name for name in FAMILIES if name in named]
+    if within:
+        return max(within, key=len)
+    alike = difflib.get_close_matches(named, FAMILIES, n=1, cutoff=0.7)
+    if alike:
+        return alike[0]
+    classes = " ".join(map(str, raw.get("architectures") or ()))
+    if raw.get("is_encoder_decoder") or "ConditionalGeneration" in classes:
+        return "transformer"
+    return "gpt2" if "CausalLM" in classes or "LMHead" in classes else "bert"

@@ -1,0 +1,93 @@
+"""RoBERTa: BERT with positions that follow the padding. Liu et al. 2019, "RoBERTa: A Robustly Optimized BERT ..."."""
+
+from glassformer.config import TransformerConfig
+from glassformer.families import bert
+from glassformer.families.family import Architecture, Family, Fields, Key, Raw
+from glassformer.weights import Rule, rule
+
+
+def derive(raw: Raw) -> Fields:
+    """The rows of the position table up to the padding id are not positions."""
+    offset = raw["pad_token_id"] + 1
+    return {
+        **bert.derive(raw),
+        "position_offset": offset,
+        "max_positions": raw["max_position_embeddings"] - offset,
+    }
+
+
+def restore(config: TransformerConfig) -> Raw:
+    """The same keys again."""
+    return {
+        **bert.restore(config),
+        "pad_token_id": config.position_offset - 1,
+        "max_position_embeddings": config.max_positions + config.position_offset,
+    }
+
+
+NO_POOLER = (rule("[roberta.]pooler.dense.*"),)
+POOLER = (rule("[roberta.]pooler.dense.*", "head.pooling.dense.*"),)
+
+
+def language(config: TransformerConfig) -> tuple[Rule, ...]:
+    """Back from a row to the vocabulary."""
+    return (
+        rule("lm_head.dense.*", "head.dense.*"),
+        rule("lm_head.layer_norm.*", "head.norm.*"),
+        *bert.vocabulary("lm_head.decoder", "lm_head.bias", config),
+        *NO_POOLER,
+    )
+
+
+def sequence_label(config: TransformerConfig) -> tuple[Rule, ...]:
+    """A pooler of the head's own."""
+    return (
+        rule("classifier.dense.*", "head.pooling.dense.*"),
+        rule("classifier.out_proj.*", "head.output.*"),
+        *NO_POOLER,
+    )
+
+
+ROBERTA = Family(
+    model_type="roberta",
+    source="RoBERTa, Liu et al. 2019",
+    keys=(
+        *(key for key in bert.KEYS if key.theirs != "vocab_size"),
+        Key("vocab_size", 50265, "vocab_size"),
+        Key("max_position_embeddings", 512),
+        Key("pad_token_id", 1),
+    ),
+    fields=bert.FIELDS,
+    derive=derive,
+    restore=restore,
+    rules=lambda config: bert.body("roberta", config.stack),
+    architectures={
+        "RobertaForMaskedLM": Architecture(
+            fields={"head": "masked-language-model", **bert.LANGUAGE}, rules=language
+        ),
+        "RobertaForCausalLM": Architecture(
+            fields={"head": "language-model", **bert.LANGUAGE}, rules=language, requires={"is_decoder": True}
+        ),
+        "RobertaForSequenceClassification": Architecture(
+            fields={"head": "sequence-label", "pooler": True}, rules=sequence_label
+        ),
+        "RobertaForMultipleChoice": Architecture(
+            fields={"head": "sequence-label", "pooler": True, "labels": 1},
+            rules=lambda config: (*POOLER, *bert.LABELS),
+            label_names=("choice",),
+        ),
+        "RobertaForTokenClassification": Architecture(
+            fields={"head": "token-label"}, rules=lambda config: (*NO_POOLER, *bert.LABELS)
+        ),
+        "RobertaForQuestionAnswering": Architecture(
+            fields={"head": "answer-span"},
+            rules=lambda config: (*NO_POOLER, rule("qa_outputs.*", "head.output.*")),
+        ),
+        "RobertaModel": Architecture(
+            fields={"head": "hidden", "pooler": True},
+            rules=lambda config: POOLER,
+            optional={"pooler": "head.pooling."},
+            bare=True,
+        ),
+    },
+)
