@@ -8,6 +8,7 @@ import torch
 
 from glassformer import pretrained
 from glassformer.config import TransformerConfig
+from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
@@ -19,7 +20,7 @@ from glassformer.tasks.generation import Generation
 from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Task, Text
-from glassformer.tasks.translation import Translation
+from glassformer.tasks.translation import DECODING, Translation
 from glassformer.text.tokenizer import Tokenizer
 
 SOURCE_TOKENIZER = "source_tokenizer"  # folder of the source's own vocabulary, where it has one
@@ -93,7 +94,8 @@ def task_of(checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Toke
     """What a checkpoint is for, by its stacks and its head."""
     config, labels = checkpoint.transformer.config, checkpoint.labels
     if config.stack == "encoder-decoder":
-        return Translation(tokenizer, source_tokenizer, decoding=checkpoint.decoding)
+        decoding = Decoding.read(checkpoint.generation, beams=DECODING.beams, beyond_source=DECODING.beyond_source)
+        return Translation(tokenizer, source_tokenizer, decoding=decoding)
     tasks: dict[str, Task] = {
         "language-model": Generation(tokenizer),
         "masked-language-model": Filling(tokenizer),
