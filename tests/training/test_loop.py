@@ -208,5 +208,15 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
             )
         )
     table = TrainingTable(max_steps=50, learning_rate=1e30, warmup_steps=0, log_every=1)
+    with pytest.raises(InputError, match="no batch to train on"):
+        list(train(toy_model(), Listed(), table))
     with pytest.raises(InputError, match="lower learning_rate"):
         list(train(toy_model(), toy_batches(), table))
+
+
+def test_weights_that_are_no_numbers_are_never_kept(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run", toy_recipe(), tensorboard=False)
+    table = TrainingTable(max_steps=50, learning_rate=1e30, warmup_steps=0, log_every=99, checkpoint_every=4)
+    with pytest.raises(InputError, match="lower learning_rate"):
+        list(train(toy_model(), toy_batches(), table, folder=folder))
+    assert folder.steps() == []

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Protocol
 
@@ -17,6 +17,8 @@ from glassformer.model import Transformer
 from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
 from glassformer.training.loss import Loss, Objective, TokenLoss
 from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
+from glassformer.training.progress import Progress, Window
+from glassformer.training.random_state import random_state, set_random_state
 from glassformer.training.recipe import TrainingTable
 from glassformer.training.record import Record
 from glassformer.training.run_folder import Checkpoint, RunFolder
@@ -36,39 +38,6 @@ class Batches(Protocol):
 
 
 LOWER_IS_BETTER = ("loss", "nll", "perplexity")
-
-
-@dataclass
-class Window:
-    """Sums since the last train record."""
-
-    loss: float = 0.0
-    nll: float = 0.0
-    labels: int = 0
-    gradient_norm: float = 0.0
-    steps: int = 0
-    since: float = 0.0  # seconds of the run at which it was opened
-
-
-@dataclass
-class Progress:
-    """Where a run stands: with weights, moments and random state, all that the next step depends on."""
-
-    step: int = 0
-    epoch: int = 0
-    position: int = 0  # batches of this epoch already used
-    epoch_start: int = 0  # step before this epoch's first
-    seconds: float = 0.0
-    best: float | None = None
-    best_step: int = 0
-    misses: int = 0  # evaluations since the best one
-    evaluated: int = 0  # step of the last evaluation
-    window: Window = field(default_factory=Window)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Progress":
-        """The progress that `asdict` wrote."""
-        return cls(**{**values, "window": Window(**values["window"])})
 
 
 def train(
@@ -94,52 +63,46 @@ def train(
     weights of the last step; the best ones are in the folder.
     """
     run = _Run(
-        model,
-        batches,
-        training,
-        objective or TokenLoss(training.label_smoothing),
-        evaluate,
-        folder,
-        save,
-        clock,
+        model=model,
+        batches=batches,
+        training=training,
+        objective=objective or TokenLoss(training.label_smoothing),
+        evaluate=evaluate,
+        folder=folder,
+        save=save,
+        clock=clock,
     )
     run.start(seed)
     yield from run.records()
 
 
+@dataclass(kw_only=True)
 class _Run:
-    def __init__(
-        self,
-        model: Transformer,
-        batches: Batches,
-        training: TrainingTable,
-        objective: Objective,
-        evaluate: Evaluate | None,
-        folder: RunFolder | None,
-        save: Save | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self.model = model
-        self.batches = batches
-        self.training = training
-        self.objective = objective
-        self.evaluate = evaluate
-        self.folder = folder
-        self.save = save
-        self.clock = clock
-        self.device = next(model.parameters()).device
-        self.optimizer = make_optimizer(model, training)
-        self.parameters = [each for each in model.parameters() if each.requires_grad]
-        self.schedule = Schedule.of(training)
+    model: Transformer
+    batches: Batches
+    training: TrainingTable
+    objective: Objective
+    evaluate: Evaluate | None
+    folder: RunFolder | None
+    save: Save | None
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.device = next(self.model.parameters()).device
+        self.optimizer = make_optimizer(self.model, self.training)
+        self.parameters = [each for each in self.model.parameters() if each.requires_grad]
+        self.schedule = Schedule.of(self.training)
         self.progress = Progress()
-        self.random: dict[str, Tensor] | None = None  # random state to put back before the next batch is made
-        self.opened = clock()  # the clock when `progress.seconds` was 0, had the run never stopped
+        self.random: dict[str, Tensor] | None = None  # to be put back before the next batch is made
+        self.opened = self.clock()  # the clock when `progress.seconds` was 0, had the run never stopped
         self.sums = self._no_sums()
 
     # ---- starting and going on
 
     def start(self, seed: int) -> None:
         """Begin at step 0, or where the folder's last checkpoint was."""
+        if not len(self.batches):
+            raise InputError("there is no batch to train on; give training files that hold examples")
         steps = self.folder.steps() if self.folder else []
         if self.folder and steps:
             self._restore(self.folder.read_checkpoint(steps[-1]))
@@ -172,10 +135,14 @@ class _Run:
 
     def records(self) -> Iterator[Record]:
         """Step after step until a bound is reached."""
-        for group in self._groups():
-            self._step(group)
-            yield from self._after_step()
-        yield from self._finish()
+        try:
+            for group in self._groups():
+                self._step(group)
+                yield from self._after_step()
+            yield from self._finish()
+        finally:
+            if self.folder:
+                self.folder.close()
 
     def _groups(self) -> Iterator[list[Batch]]:
         """The batches of each step, from the place where the run stands until it ends."""
@@ -267,8 +234,6 @@ class _Run:
             yield self._save_checkpoint()
         if self.folder and self.training.average_last > 1:
             yield self._log(self._average(self.folder))
-        if self.folder:
-            self.folder.close()
 
     def _log(self, record: Record) -> Record:
         if self.folder:
@@ -286,20 +251,19 @@ class _Run:
     def _settle_window(self) -> None:
         window = self.progress.window
         window.loss, window.nll, window.gradient_norm = self.sums.tolist()
+        if not math.isfinite(window.loss + window.gradient_norm):
+            raise InputError(
+                f"at step {self.progress.step} the loss sums to {window.loss}, the gradient to "
+                f"{window.gradient_norm}; lower learning_rate, raise warmup_steps or set clip_norm"
+            )
 
     def _train_record(self) -> Record:
         self._settle_window()
         progress, window = self.progress, self.progress.window
         total = self._total_steps()
-        loss = window.loss / window.labels
-        if not math.isfinite(loss):
-            raise InputError(
-                f"the loss is {loss} at step {progress.step}; "
-                "lower learning_rate, raise warmup_steps or set clip_norm"
-            )
         record = self._record(
             "train",
-            loss=loss,
+            loss=window.loss / window.labels,
             nll=window.nll / window.labels,
             learning_rate=self.schedule.rate(progress.step, total),
             gradient_norm=window.gradient_norm / window.steps,
@@ -320,13 +284,8 @@ class _Run:
         metrics = self._measure()
         best = self._is_better(metrics)
         if best:
-            progress.best, progress.best_step, progress.misses = (
-                self._chosen(metrics),
-                progress.step,
-                0,
-            )
-        else:
-            progress.misses += 1
+            progress.best, progress.best_step = self._chosen(metrics), progress.step
+        progress.misses = 0 if best else progress.misses + 1
         if best and self.folder and self.save:
             self.folder.publish("best", self.save)
         progress.evaluated = progress.step
@@ -355,18 +314,15 @@ class _Run:
 
     def _is_better(self, metrics: Mapping[str, float]) -> bool:
         value, best = self._chosen(metrics), self.progress.best
-        if math.isnan(value):
-            return False
-        return best is None or (
-            value < best if self.training.metric.lower() in LOWER_IS_BETTER else value > best
-        )
+        if math.isnan(value) or best is None:
+            return not math.isnan(value)
+        return value < best if self.training.metric.lower() in LOWER_IS_BETTER else value > best
 
     def _save_checkpoint(self) -> Record:
         assert self.folder is not None
-        record = self._log(
-            self._record("checkpoint")
-        )  # before the checkpoint: resuming drops a line too many
-        self.folder.write_checkpoint(self.progress.step, self._checkpoint(), self.training.keep_last)
+        checkpoint = self._checkpoint()
+        record = self._log(self._record("checkpoint"))  # first: a resumed log ends with this line
+        self.folder.write_checkpoint(self.progress.step, checkpoint, self.training.keep_last)
         if self.save:
             self.folder.publish("last", self.save)
         return record
@@ -383,18 +339,3 @@ class _Run:
             if best and self.save:
                 folder.publish("best", self.save)
         return self._record("average", metrics=metrics, best=best)
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Torch's random state, from which dropout draws."""
-    state = {"random/cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["random/cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def set_random_state(state: Mapping[str, Tensor], device: torch.device) -> None:
-    """Put back what `random_state` read."""
-    torch.set_rng_state(state["random/cpu"])
-    if device.type == "cuda" and "random/cuda" in state:
-        torch.cuda.set_rng_state(state["random/cuda"], device)
