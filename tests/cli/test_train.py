@@ -80,6 +80,9 @@ def test_a_run_from_recipe_to_model_folder(call: Call, tmp_path: Path, recipe: P
         assert words in result.err
     files = {path.name for path in (out / "best").iterdir()}
     assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"} <= files
+    translated = call("translate", "one two", "three", "--model", str(out / "best"))
+    assert translated.code == 0, translated.err
+    assert translated.out.count("\n") == 2
     kinds = [json.loads(line)["kind"] for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     assert set(kinds) == {"train", "evaluation", "checkpoint", "average"}
 
@@ -113,9 +116,10 @@ def test_one_line_of_the_recipe_can_be_changed(call: Call, tmp_path: Path, recip
         ("training.max_steps", "has no value"),
         ("task.max_steps=2", "is not a table"),
         ("training.max_steps=many", "expected"),
-        ("training.metric=BLEU", "bleu"),
+        ("training.metric=accuracy", "bleu"),
         ("model.heads=3", "3 heads"),
         ("model.headz=3", "did you mean head"),
+        ("model.preset=huge", "base, big"),
         ("task=juggling", "translation"),
     ],
 )

@@ -21,14 +21,26 @@ READER = {"stack": "encoder", "encoder_layers": 1, "segments": 2, "embedding_nor
 CONFIGS = {
     "sinusoidal": {**PAIR, "positions": "sinusoidal", "embedding_scale": True},
     "halves": {**PAIR, "positions": "sinusoidal-halves"},
-    "relative": {**PAIR, "positions": "relative", "attention_scale": False, "norm": "rms", "output_scale": True},
+    "relative": {
+        **PAIR,
+        "positions": "relative",
+        "attention_scale": False,
+        "norm": "rms",
+        "output_scale": True,
+    },
     "masked": {**READER, "head": "masked-language-model", "output_transform": True, "pooler": False},
     "labels": {**READER, "head": "sequence-label", "labels": 3},
     "tags": {**READER, "head": "token-label", "labels": 3, "pooler": False},
     "span": {**READER, "head": "answer-span", "pooler": False},
     "hidden": {**READER, "head": "hidden"},
     "rotary": {"stack": "decoder", "decoder_layers": 1, "positions": "rotary", "kv_heads": 1, "gated": True},
-    "last": {"stack": "decoder", "decoder_layers": 1, "head": "sequence-label", "labels": 2, "pooling": "last"},
+    "last": {
+        "stack": "decoder",
+        "decoder_layers": 1,
+        "head": "sequence-label",
+        "labels": 2,
+        "pooling": "last",
+    },
 }
 
 

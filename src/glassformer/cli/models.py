@@ -1,8 +1,5 @@
 """`glassformer models`: what ships, each with its card's first sentence."""
 
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-
 import click
 
 
@@ -14,21 +11,14 @@ def first_sentence(card: str) -> str:
     return prose.split(". ")[0].rstrip(".")
 
 
-def shipped() -> list[Traversable]:
-    """The folders of the models inside the package."""
-    folder = files("glassformer") / "models"
-    inside = folder.iterdir() if folder.is_dir() else iter(())
-    return sorted(
-        (entry for entry in inside if (entry / "config.json").is_file()), key=lambda entry: entry.name
-    )
-
-
 @click.command
 def models() -> None:
     """List the models that ship."""
+    from glassformer.pretrained import shipped
+
     folders = shipped()
-    width = max((len(folder.name) for folder in folders), default=0)
-    for folder in folders:
+    width = max(map(len, folders), default=0)
+    for name, folder in folders.items():
         card = folder / "README.md"
         line = first_sentence(card.read_text("utf-8")) if card.is_file() else ""
-        click.echo(f"{folder.name:<{width}}  {line}".rstrip())
+        click.echo(f"{name:<{width}}  {line}".rstrip())

@@ -1,10 +1,8 @@
 """From a recipe and the user's files to a running training: everything read, encoded and built."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,10 +12,12 @@ from glassformer.data.readers import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.translation import evaluate as evaluate_translation
+from glassformer.families.transformer import TRANSFORMER
 from glassformer.model import Transformer
+from glassformer.pretrained import save_transformer
 from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
-from glassformer.training.checkpoint import Save, weights, write_tensors
+from glassformer.training.checkpoint import Save
 from glassformer.training.loop import Evaluate, train
 from glassformer.training.loss import TokenLoss
 from glassformer.training.recipe import Recipe
@@ -84,7 +84,7 @@ def _prepare_translation(
 ) -> Prepared:
     config_of(recipe, recipe.tokenizer.vocab_size)
     places = locate(data, recipe.data)
-    if "dev" in places and recipe.training.metric not in TRANSLATION_FIGURES:
+    if "dev" in places and recipe.training.metric.lower() not in TRANSLATION_FIGURES:
         raise InputError(
             f"[training] metric is {recipe.training.metric!r}; a translation is measured by one of "
             f"{', '.join(TRANSLATION_FIGURES)}"
@@ -115,7 +115,11 @@ TASKS: dict[str, Callable[[Recipe, Sequence[str], Path | str, bool, str], Prepar
 
 def config_of(recipe: Recipe, vocab_size: int) -> TransformerConfig:
     """The recipe's model with the vocabulary that was learnt: a pair of stacks unless told otherwise."""
-    return recipe.model.config({"stack": "encoder-decoder"}, vocab_size=vocab_size)
+    preset, sizes = recipe.model.preset, TRANSFORMER.presets
+    if preset is not None and preset not in sizes:
+        raise InputError(f"[model] preset is {preset!r}; expected one of {', '.join(sizes)}")
+    start = sizes[preset] if preset else {"stack": "encoder-decoder"}
+    return recipe.model.config(start, vocab_size=vocab_size)
 
 
 def _tokenizer(place: Path, recipe: Recipe, pairs: Sequence[Pair]) -> Tokenizer:
@@ -182,13 +186,5 @@ def dev_loss(model: Transformer, batches: TokenBatches, objective: TokenLoss) ->
 
 def save_translator(path: Path, model: Transformer, tokenizer: Tokenizer, decoding: Decoding) -> None:
     """Write a model folder: config.json, weights, tokenizer, and how it decodes."""
-    generation: dict[str, Any] = {
-        "num_beams": decoding.beams,
-        "length_penalty": decoding.length_penalty,
-        "max_length": decoding.max_length,
-    }
-    config = {"model_type": "glassformer", "task": "translation", **model.config.to_dict()}
-    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-    (path / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", "utf-8")
+    save_transformer(path, model, generation=decoding.publish())
     tokenizer.save(path)
-    write_tensors(path / "model.safetensors", weights(model))
