@@ -26,8 +26,9 @@ Call = Callable[..., Result]
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Call:
     """Run one command as the shell would; `stdin` is what is piped in."""
 
-    def call(*words: str, stdin: str = "") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
+    def call(*words: str, stdin: str | bytes = "") -> Result:
+        piped = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped), encoding="utf-8"))
         capsys.readouterr()
         code = run(words)
         captured = capsys.readouterr()

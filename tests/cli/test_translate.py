@@ -1,0 +1,201 @@
+"""`glassformer translate`, `evaluate` and `models` on the models that ship."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import glassformer
+from glassformer.cli.evaluate import column
+
+from .conftest import Call, assert_refused
+
+SENTENCES = {
+    "I love data science": "j' aime la science des données",
+    "I love science": "j' aime la science",
+    "I love data": "j' aime les données",
+}
+MODEL = ("--model", "worked-example")
+
+
+def test_each_argument_is_a_sentence(call: Call) -> None:
+    result = call("translate", *SENTENCES, *MODEL)
+    assert result.code == 0, result.err
+    assert result.out.splitlines() == list(SENTENCES.values())
+    assert result.err == ""
+
+
+@pytest.mark.parametrize("batch", ["1", "2", "256"])
+def test_lines_keep_their_order_and_empty_ones_their_place(call: Call, batch: str) -> None:
+    stdin = "\n".join(["", *SENTENCES, "  ", "I love data"])
+    result = call("translate", *MODEL, "--batch", batch, stdin=stdin)
+    assert result.code == 0, result.err
+    assert result.out.split("\n") == ["", *SENTENCES.values(), "", "j' aime les données", ""]
+
+
+def test_windows_line_ends_are_no_words(call: Call) -> None:
+    assert call("translate", *MODEL, stdin="I love data\r\n").out == "j' aime les données\n"
+
+
+def test_no_input_gives_no_output(call: Call) -> None:
+    assert call("translate", *MODEL, stdin="").out == ""
+
+
+def test_json_carries_every_tokens_probability(call: Call) -> None:
+    result = call("translate", "I love data", *MODEL, "--json")
+    answer = json.loads(result.out)
+    assert answer["source"] == "I love data"
+    assert answer["text"] == "j' aime les données"
+    assert answer["complete"] is True
+    assert [token["token"] for token in answer["tokens"]][:2] == ["j'", "aime"]
+    assert all(-0.1 < token["log_probability"] <= 0 for token in answer["tokens"])
+    assert json.loads(call("translate", *MODEL, "--json", stdin="\n").out) == {"source": "", "text": ""}
+
+
+@pytest.mark.parametrize("beams", ["1", "4"])
+def test_any_number_of_beams_finds_the_three_sentences(call: Call, beams: str) -> None:
+    result = call("translate", *SENTENCES, *MODEL, "--beams", beams, "--length-penalty", "0.6")
+    assert result.out.splitlines() == list(SENTENCES.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["translate", "I love data", "--model", "worked-exampel"], ["worked-exampel", "worked-example"]),
+        (["translate", "I love data", "--model", "./nothing"], ["./nothing", "folder"]),
+        (["translate", "", *MODEL], ["empty"]),
+        (["translate", "I love cheese", *MODEL], ["cheese", "vocabulary"]),
+        (["translate", "I love data", *MODEL, "--beams", "0"], ["--beams"]),
+        (["translate", "I love data", *MODEL, "--length-penalty", "nan"], ["length_penalty"]),
+        (["translate", "I love data", *MODEL, "--device", "abacus"], ["abacus"]),
+        (["evaluate", "worked-example"], ["--data"]),
+        (["evaluate", "worked-example", "--data", "nothing.tsv"], ["nothing.tsv"]),
+        (["evaluate", "worked-example", "--data", "a/x", "--data", "b/x"], ["one folder"]),
+    ],
+)
+def test_bad_input_is_refused(call: Call, words: list[str], said: list[str]) -> None:
+    assert_refused(call(*words), *said)
+
+
+def test_text_that_is_not_utf8_is_refused(call: Call) -> None:
+    assert_refused(call("translate", *MODEL, stdin=b"I love data\n\xff\n"), "line 2", "UTF-8")
+
+
+def test_models_lists_what_ships(call: Call) -> None:
+    lines = call("models").out.splitlines()
+    assert any(line.startswith("worked-example ") and len(line.split()) > 3 for line in lines)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    glassformer.load("worked-example").save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
+
+
+def test_a_folder_translates_as_the_model_it_was_saved_from(call: Call, saved: Path) -> None:
+    assert call("translate", *SENTENCES, "--model", str(saved)).out.splitlines() == list(SENTENCES.values())
+
+
+def test_a_truncated_file(call: Call, saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert_refused(call("translate", "I love data", "--model", str(saved)), "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_missing_file(call: Call, saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    assert_refused(call("translate", "I love data", "--model", str(saved)), name)
+
+
+def test_a_wrong_shape(call: Call, saved: Path) -> None:
+    change(saved / "config.json", d_ff=5)
+    assert_refused(call("translate", "I love data", "--model", str(saved)), "feed_forward")
+
+
+def test_an_unknown_config_key(call: Call, saved: Path) -> None:
+    change(saved / "config.json", d_modle=2)
+    assert_refused(call("translate", "I love data", "--model", str(saved)), "d_modle", "d_model")
+
+
+def test_a_text_longer_than_the_positions(call: Call, saved: Path) -> None:
+    change(saved / "config.json", max_positions=4)
+    result = call("translate", "I love data science", "--model", str(saved))
+    assert_refused(result, "5 tokens", "4 positions", "shorten")
+
+
+def test_a_file_in_place_of_a_folder(call: Call, saved: Path) -> None:
+    result = call("translate", "I love data", "--model", str(saved / "config.json"))
+    assert_refused(result, "is a file")
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    lines = [f"{source}\t{target}" for source, target in SENTENCES.items()]
+    path = tmp_path / "test.tsv"
+    path.write_text("\n".join([*lines, "I love data\tj' adore les données"]) + "\n", "utf-8")
+    return path
+
+
+def test_evaluate_prints_scores_with_signatures(call: Call, examples: Path) -> None:
+    result = call("evaluate", "worked-example", "--data", str(examples))
+    assert result.code == 0, result.err
+    first, *lines = result.out.splitlines()
+    assert first.startswith("3 sentences, 4 references")
+    assert [line.split()[:4] for line in lines] == [
+        ["all", "references", "BLEU", "100.00"],
+        ["all", "references", "chrF2", "100.00"],
+        ["one", "reference", "BLEU", lines[2].split()[3]],
+        ["one", "reference", "chrF2", lines[3].split()[3]],
+    ]
+    assert 0 < float(lines[2].split()[3]) < 100
+    assert all("version:" in line for line in lines)
+
+
+def test_evaluate_for_programs(call: Call, examples: Path) -> None:
+    result = call("evaluate", "worked-example", "--data", str(examples), "--json", "--bootstrap", "20")
+    figures = json.loads(result.out)
+    assert figures["sentences"] == 3
+    assert figures["references"] == 4
+    assert figures["all references"]["bleu"]["value"] == pytest.approx(100)
+    assert figures["one reference"]["bleu"]["interval"] >= 0
+
+
+def test_evaluate_reads_columns_by_heading_and_two_texts_side_by_side(call: Call, tmp_path: Path) -> None:
+    table = tmp_path / "test.csv"
+    table.write_text("id,english,french\n1,I love data,j' aime les données\n", "utf-8")
+    words = ("--source", "english", "--target", "french")
+    named = call("evaluate", "worked-example", "--data", str(table), *words)
+    (tmp_path / "x.en").write_text("I love data\n", "utf-8")
+    (tmp_path / "x.fr").write_text("j' aime les données\n", "utf-8")
+    texts = (str(tmp_path / "x.en"), str(tmp_path / "x.fr"))
+    beside = call("evaluate", "worked-example", "--data", texts[0], "--data", texts[1])
+    assert named.code == beside.code == 0, (named, beside)
+    assert named.out == beside.out
+    assert column("2") == 2
+    assert column("french") == "french"
+    assert column(None) is None
+
+
+def test_a_model_that_does_not_translate_is_refused(call: Call, tmp_path: Path) -> None:
+    config = {"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_attention_heads": 2}
+    assert_refused(call("translate", "I", "--model", str(bert(tmp_path, config))), "does not translate")
+
+
+def bert(folder: Path, raw: dict[str, object]) -> Path:
+    """A BERT of random numbers with nine words."""
+    from glassformer.config import TransformerConfig
+    from glassformer.families import family_of
+    from glassformer.model import Transformer
+    from glassformer.pretrained import save_transformer
+
+    raw = {**raw, "intermediate_size": 8, "num_hidden_layers": 1, "architectures": ["BertForMaskedLM"]}
+    config: TransformerConfig = family_of(raw).config(raw)
+    save_transformer(folder, Transformer(config), raw=raw)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n", "utf-8")
+    return folder
