@@ -12,7 +12,10 @@ from glassformer.nn.position import Waves
 
 
 class Embedding(Part):
-    """The first values of the residual stream. Vaswani et al. 2017, sections 3.4 and 3.5; Devlin et al. 2019, section 3."""
+    """The first values of the residual stream.
+
+    Vaswani et al. 2017, sections 3.4 and 3.5; segments: Devlin et al. 2019, section 3.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -32,29 +35,47 @@ class Embedding(Part):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, ids: Tensor, position_ids: Tensor, table: nn.Embedding, segment_ids: Tensor | None, trace: Trace | None = None
+        self,
+        ids: Tensor,
+        position_ids: Tensor,
+        table: nn.Embedding,
+        segment_ids: Tensor | None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """Ids (B, T), their positions and segments (B, T) -> (B, T, C)."""
         tokens = table(ids) * self.scale if self.scale != 1.0 else table(ids)
-        tokens = self.step("tokens", "B T C", tokens, trace, self.tokens_formula, (ids, table.weight), **self.tokens_constants)
-        parts = [tokens, *self.placed(position_ids, tokens, trace)]
-        if self.segments is not None and segment_ids is not None:
-            rows = self.segments(segment_ids)
-            parts.append(self.step("segments", "B T C", rows, trace, "segments", (segment_ids, self.segments.weight)))
-        x = sum(parts[1:], parts[0])
+        inputs = (ids, table.weight)
+        tokens = self.step(
+            "tokens", "B T C", tokens, trace, self.tokens_formula, inputs, **self.tokens_constants
+        )
+        positions, segments = self.placed(position_ids, tokens, trace), self.told_apart(segment_ids, trace)
+        x = tokens
+        for part in (*segments, *positions):  # in the order of the published models: the last digit is theirs too
+            x = x + part
+        parts = (tokens, *positions, *segments)
+        formula = "sum" if len(parts) > 1 else "same"
         if self.norm is not None:
-            x = self.step("sum", "B T C", x, trace, "sum", parts)
+            x = self.step("sum", "B T C", x, trace, formula, parts)
             x = self.norm(x, trace)
-            return self.dropout(self.step("output", "B T C", x, trace, "same", (x,)))
-        return self.dropout(self.step("output", "B T C", x, trace, "sum", parts))
+            formula, parts = "same", (x,)
+        y: Tensor = self.dropout(self.step("output", "B T C", x, trace, formula, parts))
+        return y
 
-    def placed(self, position_ids: Tensor, like: Tensor, trace: Trace | None) -> list[Tensor]:
+    def placed(self, position_ids: Tensor, like: Tensor, trace: Trace | None) -> tuple[Tensor, ...]:
         """The rows of the positions, if this embedding adds any."""
         if self.positions is not None:
             rows = self.positions(position_ids + self.offset)
             inputs = (position_ids, self.positions.weight)
-            return [self.step("positions", "B T C", rows, trace, "positions", inputs, offset=self.offset)]
+            return (self.step("positions", "B T C", rows, trace, "positions", inputs, offset=self.offset),)
         if self.waves is not None:
             rows = self.waves(position_ids, like)
-            return [self.step("positions", "B T C", rows, trace, self.waves.formula, (position_ids,), d_model=rows.shape[-1])]
-        return []
+            formula, d_model = self.waves.formula, rows.shape[-1]
+            return (self.step("positions", "B T C", rows, trace, formula, (position_ids,), d_model=d_model),)
+        return ()
+
+    def told_apart(self, segment_ids: Tensor | None, trace: Trace | None) -> tuple[Tensor, ...]:
+        """The rows of the segments, if this embedding adds any."""
+        if self.segments is None or segment_ids is None:
+            return ()
+        rows = self.segments(segment_ids)
+        return (self.step("segments", "B T C", rows, trace, "segments", (segment_ids, self.segments.weight)),)
