@@ -237,7 +237,7 @@ FORMULAS: dict[str, Formula] = {
         says="Each token is numbered by how many real tokens stand before it; padding does not count.",
     ),
     "mask": Formula(
-        "M", "M = 0 where a query may look, <never> where it may not",
+        "M", "M = 0 where a query may look, the lowest number where it may not",
         r"M_{qk} = 0 \text{ if } q \text{ may look at } k \text{, else } -\infty", _mask,
         says="Padding and (in a decoder) the future are hidden by a number so low that softmax gives them nothing.",
     ),
