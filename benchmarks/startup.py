@@ -17,8 +17,9 @@ from pathlib import Path
 COMMANDS = {
     "glassformer --help": (["glassformer", "--help"], 0.3),
     'glassformer translate "I love data science"': (["glassformer", "translate", "I love data science"], 4.0),
-    'glassformer explain ... --model worked-example': (
-        ["glassformer", "explain", "I love data science", "--model", "worked-example"], None
+    "glassformer explain ... --model worked-example": (
+        ["glassformer", "explain", "I love data science", "--model", "worked-example"],
+        None,
     ),
 }
 
@@ -32,7 +33,9 @@ def seconds(command: list[str]) -> float:
 
 def main() -> None:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -43,7 +46,13 @@ def main() -> None:
     for name, (command, aim) in COMMANDS.items():
         seconds(command)  # what the disk has to read once
         times = [seconds(command) for _ in range(arguments.runs)]
-        row = {"command": name, "min": min(times), "median": statistics.median(times), "max": max(times), "aim": aim}
+        row = {
+            "command": name,
+            "min": min(times),
+            "median": statistics.median(times),
+            "max": max(times),
+            "aim": aim,
+        }
         rows.append(row)
         shown = "" if aim is None else f"{aim:6.2f}"
         print(f"{name:50s} {row['min']:6.2f} {row['median']:6.2f} {row['max']:6.2f} {shown}")

@@ -62,6 +62,7 @@ class TransformerConfig:
     tied_output: bool = True
     output_bias: bool = False
     output_transform: bool = False  # BERT, RoBERTa: dense, activation and norm before the vocabulary
+    output_activation: Activation | None = None  # of that transform; None: the same as everywhere
     output_scale: bool = False  # T5: hidden states times d_model ** -0.5 before the vocabulary
     pooler: bool = False  # dense and tanh on the pooled position
     pooling: Literal["first", "last"] = "first"  # which position speaks for the sequence
@@ -81,13 +82,14 @@ class TransformerConfig:
         self._check_combinations()
 
     def _check_type(self, name: str, declared: Any, value: object) -> None:
-        if get_origin(declared) is Literal:
-            if value not in get_args(declared):
-                raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(declared)))}")
+        allowed = (declared,) if get_origin(declared) is Literal else get_args(declared) or (declared,)
+        if get_origin(allowed[0]) is Literal:
+            words = (*get_args(allowed[0]), *(None for kind in allowed[1:] if kind is type(None)))
+            if value not in words:
+                raise InputError(f"{name} is {value!r}; expected one of {', '.join(map(repr, words))}")
             return
         if declared is float and type(value) is int:
             return
-        allowed = get_args(declared) or (declared,)
         if type(value) not in allowed:
             names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
             raise InputError(f"{name} is {value!r}, a {type(value).__name__}; expected {names}")
@@ -98,17 +100,23 @@ class TransformerConfig:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 up to, not including, 1")
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; expected a share from 0 up to, not including, 1"
+                )
         if self.head_size is None and self.d_model % self.heads:
             raise InputError(
                 f"d_model {self.d_model} does not divide into {self.heads} heads; choose a multiple or set head_size"
             )
         if self.kv_heads is not None and (self.kv_heads < 1 or self.heads % self.kv_heads):
-            raise InputError(f"{self.heads} heads cannot share {self.kv_heads} key/value heads; it must divide them")
+            raise InputError(
+                f"{self.heads} heads cannot share {self.kv_heads} key/value heads; it must divide them"
+            )
         if self.positions.startswith("sinusoidal") and self.d_model % 2:
             raise InputError(f"sinusoidal positions come in pairs; d_model is {self.d_model}, an odd number")
         if self.positions == "rotary" and self.size_of_head % 2:
-            raise InputError(f"rotary positions come in pairs; the head size is {self.size_of_head}, an odd number")
+            raise InputError(
+                f"rotary positions come in pairs; the head size is {self.size_of_head}, an odd number"
+            )
 
     def _check_combinations(self) -> None:
         for side in ("encoder", "decoder"):
@@ -119,8 +127,12 @@ class TransformerConfig:
             raise InputError(f"source_vocab_size belongs to an encoder-decoder; the stack is {self.stack!r}")
         if self.labels < (1 if self.head in ("sequence-label", "token-label") else 0):
             raise InputError(f"head {self.head!r} needs the number of its labels; labels is {self.labels}")
-        if self.norm == "none" and (self.norm_first or self.final_norm or self.embedding_norm or self.output_transform):
-            raise InputError("norm is 'none', yet norm_first, final_norm, embedding_norm or output_transform asks for one")
+        if self.norm == "none" and (
+            self.norm_first or self.final_norm or self.embedding_norm or self.output_transform
+        ):
+            raise InputError(
+                "norm is 'none', yet norm_first, final_norm, embedding_norm or output_transform asks for one"
+            )
         if self.output_scale and not self.tied_output:
             raise InputError("output_scale belongs to a tied output; tied_output is False")
 

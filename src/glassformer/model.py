@@ -13,7 +13,10 @@ from glassformer.nn.part import Part
 from glassformer.nn.stack import Stack
 
 DTYPES = {
-    "float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16,
+    "float64": torch.float64,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
 }
 
 
@@ -41,9 +44,16 @@ class Transformer(Part):
         self.to(DTYPES[config.dtype])
 
     def forward(
-        self, source: Tensor | None = None, target: Tensor | None = None, *, source_mask: Tensor | None = None,
-        target_mask: Tensor | None = None, segments: Tensor | None = None, memory: Tensor | None = None,
-        cache: Cache | None = None, trace: Trace | None = None,
+        self,
+        source: Tensor | None = None,
+        target: Tensor | None = None,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        memory: Tensor | None = None,
+        cache: Cache | None = None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """Ids to what the head answers: (B, T, V), (B, T, L), (B, L), (B, T, 2) or (B, T, C).
 
@@ -52,18 +62,33 @@ class Transformer(Part):
         `target_mask` covers the past too.
         """
         if trace is not None:
-            source_mask, target_mask = self.opened(source, target, source_mask, target_mask, memory, cache, trace)
+            source_mask, target_mask = self.opened(
+                source, target, source_mask, target_mask, memory, cache, trace
+            )
         x = self.body(
-            source, target, source_mask=source_mask, target_mask=target_mask, segments=segments, memory=memory,
-            cache=cache, trace=trace,
+            source,
+            target,
+            source_mask=source_mask,
+            target_mask=target_mask,
+            segments=segments,
+            memory=memory,
+            cache=cache,
+            trace=trace,
         )
         y: Tensor = self.head(x, source_mask if self.decoder is None else target_mask, trace)
         return y
 
     def body(
-        self, source: Tensor | None = None, target: Tensor | None = None, *, source_mask: Tensor | None = None,
-        target_mask: Tensor | None = None, segments: Tensor | None = None, memory: Tensor | None = None,
-        cache: Cache | None = None, trace: Trace | None = None,
+        self,
+        source: Tensor | None = None,
+        target: Tensor | None = None,
+        *,
+        source_mask: Tensor | None = None,
+        target_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        memory: Tensor | None = None,
+        cache: Cache | None = None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """The same arguments -> (B, T, C), what the head is given."""
         if self.encoder is not None and memory is None:
@@ -73,13 +98,23 @@ class Transformer(Part):
         ids = required(target, "target")
         own_segments = self.segmented(ids, segments) if self.encoder is None else None
         x: Tensor = self.decoder(
-            ids, target_mask, self.tokens, segment_ids=own_segments, memory=memory, memory_mask=source_mask,
-            cache=cache, trace=trace,
+            ids,
+            target_mask,
+            self.tokens,
+            segment_ids=own_segments,
+            memory=memory,
+            memory_mask=source_mask,
+            cache=cache,
+            trace=trace,
         )
         return x
 
     def encode(
-        self, source: Tensor, source_mask: Tensor | None = None, segments: Tensor | None = None, trace: Trace | None = None
+        self,
+        source: Tensor,
+        source_mask: Tensor | None = None,
+        segments: Tensor | None = None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """Ids (B, S) -> memory (B, S, C): the source, read once."""
         if self.encoder is None:
@@ -96,19 +131,29 @@ class Transformer(Part):
         return torch.zeros_like(ids) if segments is None else segments
 
     def opened(
-        self, source: Tensor | None, target: Tensor | None, source_mask: Tensor | None, target_mask: Tensor | None,
-        memory: Tensor | None, cache: Cache | None, trace: Trace,
+        self,
+        source: Tensor | None,
+        target: Tensor | None,
+        source_mask: Tensor | None,
+        target_mask: Tensor | None,
+        memory: Tensor | None,
+        cache: Cache | None,
+        trace: Trace,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Make ready to be looked at: names known, and masks that say that nothing is padding instead of saying nothing."""
+        """Make ready to be looked at: names known, and masks that say that nothing is padding."""
         if self.training:
-            raise InputError("a model in training drops values at random and cannot be traced; call eval() first")
+            raise InputError(
+                "a model in training drops values at random and cannot be traced; call eval() first"
+            )
         trace.know(self.named_parameters())
         read = source if memory is None else memory
         if read is not None and source_mask is None:
             source_mask = torch.ones(read.shape[:2], dtype=torch.bool, device=read.device)
         if target is not None and target_mask is None:
             past = 0 if cache is None else cache.length
-            target_mask = torch.ones(len(target), past + target.shape[1], dtype=torch.bool, device=target.device)
+            target_mask = torch.ones(
+                len(target), past + target.shape[1], dtype=torch.bool, device=target.device
+            )
         return source_mask, target_mask
 
 

@@ -93,7 +93,10 @@ def small(head: str, labels: int = 0, stack: str = "encoder", **fields: Any) -> 
     torch.manual_seed(0)
     names = tuple(f"label-{number}" for number in range(labels))
     checkpoint = pretrained.Checkpoint(
-        transformer=Transformer(config).eval(), family="transformer", raw={"model_type": "transformer"}, labels=names
+        transformer=Transformer(config).eval(),
+        family="transformer",
+        raw={"model_type": "transformer"},
+        labels=names,
     )
     return Model(checkpoint, tokenizer)
 

@@ -46,21 +46,29 @@ class Decoding:
                 f"keep is {self.keep}, but {self.beams} beams end in {self.beams} hypotheses; raise beams"
             )
 
-
     @classmethod
     def read(cls, published: Mapping[str, Any], **defaults: Any) -> Self:
         """What a generation_config.json says, in the places of `defaults`; keys of other searches are left alone."""
-        said = {ours: published[theirs] for theirs, ours in PUBLISHED.items() if published.get(theirs) is not None}
+        said = {
+            ours: published[theirs] for theirs, ours in PUBLISHED.items() if published.get(theirs) is not None
+        }
         return cls(**{**defaults, **said})
 
     def publish(self) -> dict[str, Any]:
         """The same as a generation_config.json says it."""
-        return {theirs: getattr(self, ours) for theirs, ours in PUBLISHED.items() if getattr(self, ours) is not None}
+        return {
+            theirs: getattr(self, ours)
+            for theirs, ours in PUBLISHED.items()
+            if getattr(self, ours) is not None
+        }
 
 
 PUBLISHED = {  # generation_config.json -> ours
-    "num_beams": "beams", "length_penalty": "length_penalty", "early_stopping": "early_stopping",
-    "max_new_tokens": "max_length", "num_return_sequences": "keep",
+    "num_beams": "beams",
+    "length_penalty": "length_penalty",
+    "early_stopping": "early_stopping",
+    "max_new_tokens": "max_length",
+    "num_return_sequences": "keep",
 }
 
 

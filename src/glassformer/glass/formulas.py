@@ -62,7 +62,8 @@ def _same(x: Array) -> Array:
 
 
 def _sum(*parts: Array) -> Array:
-    return np.sum(np.broadcast_arrays(*parts), axis=0)
+    total: Array = np.sum(np.broadcast_arrays(*parts), axis=0)
+    return total
 
 
 def _affine(x: Array, weight: Array, bias: Array | float = 0.0) -> Array:
@@ -86,8 +87,9 @@ def _scores(query: Array, key: Array, *, head_size: int = 1) -> Array:
 
 def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x) over the sum of exp(x), shifted by the maximum so that nothing overflows."""
-    powers = np.exp(x - x.max(axis=axis, keepdims=True))
-    return powers / powers.sum(axis=axis, keepdims=True)
+    powers: Array = np.exp(x - x.max(axis=axis, keepdims=True))
+    shares: Array = powers / powers.sum(axis=axis, keepdims=True)
+    return shares
 
 
 def _weights(scores: Array, mask: Array | float = 0.0) -> Array:
@@ -127,11 +129,13 @@ def _gated(gate: Array, up: Array, *, activation: str) -> Array:
 
 def _layer_norm(x: Array, weight: Array, bias: Array, *, eps: float) -> Array:
     centred = x - x.mean(axis=-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps) * weight + bias
+    scaled: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + eps)
+    return scaled * weight + bias
 
 
 def _rms_norm(x: Array, weight: Array, *, eps: float) -> Array:
-    return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + eps) * weight
+    scaled: Array = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + eps) * weight
+    return scaled
 
 
 def _tokens(ids: Array, weight: Array) -> Array:
@@ -143,11 +147,13 @@ def _tokens_scaled(ids: Array, weight: Array, *, d_model: int) -> Array:
 
 
 def _position_ids(mask: Array, *, new: int) -> Array:
-    return np.maximum(mask.astype(np.int64).cumsum(axis=1) - 1, 0)[:, -new:]
+    numbers: Array = np.maximum(mask.astype(np.int64).cumsum(axis=1) - 1, 0)[:, -new:]
+    return numbers
 
 
 def _learned(ids: Array, weight: Array, *, offset: int) -> Array:
-    return weight[ids + offset]
+    rows: Array = weight[ids + offset]
+    return rows
 
 
 def _angles(ids: Array, size: int, base: float) -> Array:
@@ -206,11 +212,13 @@ def _append(past: Array, new: Array) -> Array:
 
 def _last_real(x: Array, mask: Array) -> Array:
     last = mask.shape[1] - 1 - mask.astype(bool)[:, ::-1].argmax(axis=1)
-    return x[np.arange(len(x)), last]
+    row: Array = x[np.arange(len(x)), last]
+    return row
 
 
 def _first_real(x: Array, mask: Array) -> Array:
-    return x[np.arange(len(x)), mask.astype(bool).argmax(axis=1)]
+    row: Array = x[np.arange(len(x)), mask.astype(bool).argmax(axis=1)]
+    return row
 
 
 def _pooled(x: Array, weight: Array, bias: Array) -> Array:
@@ -231,122 +239,255 @@ _WQ, _WK, _WV, _WO = (rf"W_{{{letter}}}" for letter in "QKVO")
 
 FORMULAS: dict[str, Formula] = {
     "given": Formula("", "given", r"\text{given}", _given, says="What the run starts from."),
-    "same": Formula("X", "X", "X", _same, says="The last value of this part, under the name others know it by."),
+    "same": Formula(
+        "X", "X", "X", _same, says="The last value of this part, under the name others know it by."
+    ),
     "position_ids": Formula(
-        "p", "p = number of real tokens before", r"p_t = \textstyle\sum_{s<t} m_s", _position_ids,
+        "p",
+        "p = number of real tokens before",
+        r"p_t = \textstyle\sum_{s<t} m_s",
+        _position_ids,
         says="Each token is numbered by how many real tokens stand before it; padding does not count.",
     ),
     "mask": Formula(
-        "M", "M = 0 where a query may look, the lowest number where it may not",
-        r"M_{qk} = 0 \text{ if } q \text{ may look at } k \text{, else } -\infty", _mask,
+        "M",
+        "M = 0 where a query may look, the lowest number where it may not",
+        r"M_{qk} = 0 \text{ if } q \text{ may look at } k \text{, else } -\infty",
+        _mask,
         says="Padding and (in a decoder) the future are hidden by a number so low that softmax gives them nothing.",
     ),
     "tokens": Formula(
-        "E", "E = onehot(ids)·W_E", r"E = \mathrm{onehot}(ids)\,W_E", _tokens,
+        "E",
+        "E = onehot(ids)·W_E",
+        r"E = \mathrm{onehot}(ids)\,W_E",
+        _tokens,
         says="A token's one-hot row times the embedding weights picks that token's row.",
     ),
     "tokens_scaled": Formula(
-        "E", "E = onehot(ids)·W_E·√<d_model>", r"E = \mathrm{onehot}(ids)\,W_E\sqrt{<d_model>}", _tokens_scaled,
+        "E",
+        "E = onehot(ids)·W_E·√<d_model>",
+        r"E = \mathrm{onehot}(ids)\,W_E\sqrt{<d_model>}",
+        _tokens_scaled,
         says="A token's one-hot row times the embedding weights picks its row, lengthened by the root of its size.",
     ),
     "positions": Formula(
-        "P", "P = W_P[p + <offset>]", r"P = W_P[p + <offset>]", _learned,
+        "P",
+        "P = W_P[p + <offset>]",
+        r"P = W_P[p + <offset>]",
+        _learned,
         says="Each position has a learned row of its own.",
     ),
     "sinusoidal": Formula(
-        "P", "P[p, 2i] = sin(p / 10000^(2i/<d_model>)), P[p, 2i+1] = cos(p / 10000^(2i/<d_model>))",
+        "P",
+        "P[p, 2i] = sin(p / 10000^(2i/<d_model>)), P[p, 2i+1] = cos(p / 10000^(2i/<d_model>))",
         r"P_{p,2i} = \sin\frac{p}{10000^{2i/<d_model>}},\quad P_{p,2i+1} = \cos\frac{p}{10000^{2i/<d_model>}}",
-        _sinusoidal, says="Alternating sine and cosine waves tell the positions apart.",
+        _sinusoidal,
+        says="Alternating sine and cosine waves tell the positions apart.",
     ),
     "sinusoidal_halves": Formula(
-        "P", "P[p] = [sin(p / 10000^(2i/<d_model>)) ..., cos(p / 10000^(2i/<d_model>)) ...]",
+        "P",
+        "P[p] = [sin(p / 10000^(2i/<d_model>)) ..., cos(p / 10000^(2i/<d_model>)) ...]",
         r"P_p = \left[\sin\frac{p}{10000^{2i/<d_model>}},\ \cos\frac{p}{10000^{2i/<d_model>}}\right]",
-        _sinusoidal_halves, says="Sine waves in the first half and cosine waves in the second tell the positions apart.",
+        _sinusoidal_halves,
+        says="Sine waves in the first half and cosine waves in the second tell the positions apart.",
     ),
     "segments": Formula(
-        "G", "G = W_G[segment ids]", r"G = W_G[\mathrm{segment}]", _tokens,
+        "G",
+        "G = W_G[segment ids]",
+        r"G = W_G[\mathrm{segment}]",
+        _tokens,
         says="The first and the second text each have a learned row.",
     ),
-    "sum": Formula("X", "X = E + P{{ + G}}", r"X = E + P{{ + G}}", _sum, 3, "What a token means plus where it stands."),
+    "sum": Formula(
+        "X", "X = E + P{{ + G}}", r"X = E + P{{ + G}}", _sum, 3, "What a token means plus where it stands."
+    ),
     "layer_norm": Formula(
-        "X̂", "X̂ = (X − mean(X)) / √(var(X) + <eps>) ⊙ γ + β",
-        r"\hat X = \frac{X - \mu(X)}{\sqrt{\sigma^2(X) + <eps>}} \odot \gamma + \beta", _layer_norm,
+        "X̂",
+        "X̂ = (X − mean(X)) / √(var(X) + <eps>) ⊙ γ + β",
+        r"\hat X = \frac{X - \mu(X)}{\sqrt{\sigma^2(X) + <eps>}} \odot \gamma + \beta",
+        _layer_norm,
         says="Each row is shifted to mean 0 and scaled to variance 1, then stretched and moved by learned numbers.",
     ),
     "rms_norm": Formula(
-        "X̂", "X̂ = X / √(mean(X²) + <eps>) ⊙ γ", r"\hat X = \frac{X}{\sqrt{\overline{X^2} + <eps>}} \odot \gamma",
-        _rms_norm, says="Each row is scaled to a mean square of 1, then stretched by learned numbers.",
+        "X̂",
+        "X̂ = X / √(mean(X²) + <eps>) ⊙ γ",
+        r"\hat X = \frac{X}{\sqrt{\overline{X^2} + <eps>}} \odot \gamma",
+        _rms_norm,
+        says="Each row is scaled to a mean square of 1, then stretched by learned numbers.",
     ),
     "query": Formula(
-        "Q", "Q = X·W_Q{{ + b_Q}}", rf"Q = X {_WQ}{{{{ + b_Q}}}}", _heads, 3, "What each position asks for.",
+        "Q",
+        "Q = X·W_Q{{ + b_Q}}",
+        rf"Q = X {_WQ}{{{{ + b_Q}}}}",
+        _heads,
+        3,
+        "What each position asks for.",
     ),
     "key": Formula(
-        "K", "K = X·W_K{{ + b_K}}", rf"K = X {_WK}{{{{ + b_K}}}}", _heads, 3, "What each position offers to be found by.",
+        "K",
+        "K = X·W_K{{ + b_K}}",
+        rf"K = X {_WK}{{{{ + b_K}}}}",
+        _heads,
+        3,
+        "What each position offers to be found by.",
     ),
     "value": Formula(
-        "V", "V = X·W_V{{ + b_V}}", rf"V = X {_WV}{{{{ + b_V}}}}", _heads, 3, "What each position hands over when found.",
+        "V",
+        "V = X·W_V{{ + b_V}}",
+        rf"V = X {_WV}{{{{ + b_V}}}}",
+        _heads,
+        3,
+        "What each position hands over when found.",
     ),
     "turned": Formula(
-        "R(X)", "R(X) = each pair (x_i, x_(i+D/2)) turned by p / <base>^(2i/D)",
-        r"R_p(x)_{(i,\,i+D/2)} = \text{rotation by } p / <base>^{2i/D}", _turned,
+        "R(X)",
+        "R(X) = each pair (x_i, x_(i+D/2)) turned by p / <base>^(2i/D)",
+        r"R_p(x)_{(i,\,i+D/2)} = \text{rotation by } p / <base>^{2i/D}",
+        _turned,
         says="Each pair of numbers is turned by an angle that grows with the position.",
     ),
     "append": Formula(
-        "[past, X]", "[past, X]", r"[\text{past},\, X]", _append, says="What was kept from earlier positions, then the new ones.",
+        "[past, X]",
+        "[past, X]",
+        r"[\text{past},\, X]",
+        _append,
+        says="What was kept from earlier positions, then the new ones.",
     ),
     "relative_bias": Formula(
-        "B", "B[h, q, k] = W_B[bucket(k − q), h]", r"B_{hqk} = W_B[\mathrm{bucket}(k - q),\, h]", _relative,
+        "B",
+        "B[h, q, k] = W_B[bucket(k − q), h]",
+        r"B_{hqk} = W_B[\mathrm{bucket}(k - q),\, h]",
+        _relative,
         says="One learned number per head for each bucket of distance.",
     ),
     "scores": Formula(
-        "S", "S = Q·Kᵀ / √<head_size>", r"S = \frac{Q K^\top}{\sqrt{<head_size>}}", _scores,
+        "S",
+        "S = Q·Kᵀ / √<head_size>",
+        r"S = \frac{Q K^\top}{\sqrt{<head_size>}}",
+        _scores,
         says="How well each query meets each key.",
     ),
     "scores_unscaled": Formula(
-        "S", "S = Q·Kᵀ", r"S = Q K^\top", _scores, says="How well each query meets each key.",
+        "S",
+        "S = Q·Kᵀ",
+        r"S = Q K^\top",
+        _scores,
+        says="How well each query meets each key.",
     ),
     "weights": Formula(
-        "A", "A = softmax(S{{ + M}})", r"A = \mathrm{softmax}(S{{ + M}})", _weights, 2,
+        "A",
+        "A = softmax(S{{ + M}})",
+        r"A = \mathrm{softmax}(S{{ + M}})",
+        _weights,
+        2,
         "The scores of a query made positive, summing to 1.",
     ),
     "biased_weights": Formula(
-        "A", "A = softmax(S + B{{ + M}})", r"A = \mathrm{softmax}(S + B{{ + M}})", _biased_weights, 3,
+        "A",
+        "A = softmax(S + B{{ + M}})",
+        r"A = \mathrm{softmax}(S + B{{ + M}})",
+        _biased_weights,
+        3,
         "The scores of a query, moved by distance, made positive, summing to 1.",
     ),
     "mixed": Formula("Z", "Z = A·V", "Z = A V", _mixed, says="The values, mixed by the weights."),
     "attention_output": Formula(
-        "O", "O = Z·W_O{{ + b_O}}", rf"O = Z {_WO}{{{{ + b_O}}}}", _joined, 3,
+        "O",
+        "O = Z·W_O{{ + b_O}}",
+        rf"O = Z {_WO}{{{{ + b_O}}}}",
+        _joined,
+        3,
         "The heads side by side, brought back to the model's own dimensions.",
     ),
-    "residual": Formula("X", "X = X + O", "X' = X + O", _sum, says="What was there, plus what the sub-layer adds."),
-    "up": Formula("U", "U = X·W_1{{ + b_1}}", r"U = X W_1{{ + b_1}}", _affine, 3, "Each position alone, into the wide layer."),
-    "gate": Formula("G", "G = X·W_G{{ + b_G}}", r"G = X W_G{{ + b_G}}", _affine, 3, "How far each wide unit is opened."),
+    "residual": Formula(
+        "X", "X = X + O", "X' = X + O", _sum, says="What was there, plus what the sub-layer adds."
+    ),
+    "up": Formula(
+        "U",
+        "U = X·W_1{{ + b_1}}",
+        r"U = X W_1{{ + b_1}}",
+        _affine,
+        3,
+        "Each position alone, into the wide layer.",
+    ),
+    "gate": Formula(
+        "G", "G = X·W_G{{ + b_G}}", r"G = X W_G{{ + b_G}}", _affine, 3, "How far each wide unit is opened."
+    ),
     "active": Formula(
-        "H", "H = <activation>(U)", r"H = \mathrm{<activation>}(U)", _active, says="What of the wide layer comes through.",
+        "H",
+        "H = <activation>(U)",
+        r"H = \mathrm{<activation>}(U)",
+        _active,
+        says="What of the wide layer comes through.",
     ),
     "gated": Formula(
-        "H", "H = <activation>(G) ⊙ U", r"H = \mathrm{<activation>}(G) \odot U", _gated,
+        "H",
+        "H = <activation>(G) ⊙ U",
+        r"H = \mathrm{<activation>}(G) \odot U",
+        _gated,
         says="What of the wide layer its gates let through.",
     ),
     "feed_forward_output": Formula(
-        "F", "F = H·W_2{{ + b_2}}", r"F = H W_2{{ + b_2}}", _affine, 3, "Back from the wide layer.",
+        "F",
+        "F = H·W_2{{ + b_2}}",
+        r"F = H W_2{{ + b_2}}",
+        _affine,
+        3,
+        "Back from the wide layer.",
     ),
-    "projected": Formula("U", "U = X·W_T{{ + b_T}}", r"U = X W_T{{ + b_T}}", _affine, 3, "One more linear map before the vocabulary."),
+    "projected": Formula(
+        "U",
+        "U = X·W_T{{ + b_T}}",
+        r"U = X W_T{{ + b_T}}",
+        _affine,
+        3,
+        "One more linear map before the vocabulary.",
+    ),
     "logits": Formula(
-        "L", "L = X·W_L{{ + b_L}}", r"L = X W_L{{ + b_L}}", _affine, 3, "One score for each possible answer.",
+        "L",
+        "L = X·W_L{{ + b_L}}",
+        r"L = X W_L{{ + b_L}}",
+        _affine,
+        3,
+        "One score for each possible answer.",
     ),
     "logits_scaled": Formula(
-        "L", "L = X·W_L / √<d_model>{{ + b_L}}", r"L = \frac{X W_L}{\sqrt{<d_model>}}{{ + b_L}}", _scaled_logits, 3,
+        "L",
+        "L = X·W_L / √<d_model>{{ + b_L}}",
+        r"L = \frac{X W_L}{\sqrt{<d_model>}}{{ + b_L}}",
+        _scaled_logits,
+        3,
         "One score for each possible answer.",
     ),
     "probabilities": Formula(
-        "y", "y = softmax(L)", r"y = \mathrm{softmax}(L)", softmax, says="The scores made positive, summing to 1.",
+        "y",
+        "y = softmax(L)",
+        r"y = \mathrm{softmax}(L)",
+        softmax,
+        says="The scores made positive, summing to 1.",
     ),
     "span_probabilities": Formula(
-        "y", "y = softmax over positions of L", r"y = \mathrm{softmax}_t(L)", _span_probabilities,
+        "y",
+        "y = softmax over positions of L",
+        r"y = \mathrm{softmax}_t(L)",
+        _span_probabilities,
         says="How likely the answer is to start, and to end, at each real position.",
     ),
-    "first": Formula("x", "x = X[first real position]", r"x = X_{\text{first}}", _first_real, says="The first position speaks for all."),
-    "last": Formula("x", "x = X[last real position]", r"x = X_{\text{last}}", _last_real, says="The last position has read all."),
-    "pooled": Formula("c", "c = tanh(x·W_C + b_C)", r"c = \tanh(x W_C + b_C)", _pooled, says="The whole text in one row."),
+    "first": Formula(
+        "x",
+        "x = X[first real position]",
+        r"x = X_{\text{first}}",
+        _first_real,
+        says="The first position speaks for all.",
+    ),
+    "last": Formula(
+        "x",
+        "x = X[last real position]",
+        r"x = X_{\text{last}}",
+        _last_real,
+        says="The last position has read all.",
+    ),
+    "pooled": Formula(
+        "c", "c = tanh(x·W_C + b_C)", r"c = \tanh(x W_C + b_C)", _pooled, says="The whole text in one row."
+    ),
 }

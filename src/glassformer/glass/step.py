@@ -9,8 +9,20 @@ from torch import Tensor
 from glassformer.glass.formulas import FORMULAS, Formula
 
 AXES: dict[str, str] = {
-    "B": "batch", "T": "position", "Q": "query position", "K": "key position", "P": "earlier key position", "N": "new key position", "S": "source position",
-    "H": "head", "G": "key/value head", "D": "head size", "C": "d_model", "F": "d_ff", "V": "vocabulary", "L": "label",
+    "B": "batch",
+    "T": "position",
+    "Q": "query position",
+    "K": "key position",
+    "P": "earlier key position",
+    "N": "new key position",
+    "S": "source position",
+    "H": "head",
+    "G": "key/value head",
+    "D": "head size",
+    "C": "d_model",
+    "F": "d_ff",
+    "V": "vocabulary",
+    "L": "label",
     "1": "shared by all",
 }
 

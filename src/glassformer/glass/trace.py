@@ -29,7 +29,9 @@ class Trace(Mapping[str, Step]):
         self._patterns = (keep,) if isinstance(keep, str) else tuple(keep)
         self._edits = dict(edits or {})
         self._steps: dict[str, Step] = {}
-        self._names: WeakIdKeyDictionary = WeakIdKeyDictionary()  # which value is which step, also of steps not kept
+        self._names: WeakIdKeyDictionary = (
+            WeakIdKeyDictionary()
+        )  # which value is which step, also of steps not kept
         self._taken: set[str] = set()
         self._sizes: dict[tuple[str, str], int] = {}
         self.parameters: dict[str, Tensor] = {}
@@ -39,7 +41,9 @@ class Trace(Mapping[str, Step]):
     def __getitem__(self, name: str) -> Step:
         if name not in self._steps:
             known = fnmatch.filter(self._steps, f"*{name.rsplit('.', 1)[-1]}")[:4]
-            raise KeyError(f"no step {name!r}; there are {len(self._steps)}, such as {', '.join(known or list(self._steps)[:4])}")
+            raise KeyError(
+                f"no step {name!r}; there are {len(self._steps)}, such as {', '.join(known or list(self._steps)[:4])}"
+            )
         return self._steps[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +77,13 @@ class Trace(Mapping[str, Step]):
         return value in self._names
 
     def add(
-        self, name: str, axes: str, value: Tensor, key: str, inputs: Iterable[Tensor | None], constants: Mapping[str, Any]
+        self,
+        name: str,
+        axes: str,
+        value: Tensor,
+        key: str,
+        inputs: Iterable[Tensor | None],
+        constants: Mapping[str, Any],
     ) -> Tensor:
         """Record a step and return its value, replaced if an edit says so."""
         sources = tuple(self._name_of(source, name) for source in inputs if source is not None)
@@ -84,18 +94,22 @@ class Trace(Mapping[str, Step]):
         if edit is not None:
             value = self._replaced(name, value, edit)
         elif value in self._names:
-            value = value.view_as(value)  # a value that already has a name gets a second one without losing its first
+            value = value.view_as(
+                value
+            )  # a value that already has a name gets a second one without losing its first
         self._names[value] = name
         self._taken.add(name)
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns):
-            self._steps[name] = Step(name, axes, value.detach(), key, sources, dict(constants), edit is not None)
+            self._steps[name] = Step(
+                name, axes, value.detach(), key, sources, dict(constants), edit is not None
+            )
         return value
 
     def _name_of(self, source: Tensor, wanted_by: str) -> str:
-        name = self._names.get(source)
-        if name is None:
-            raise ValueError(f"{wanted_by}: an input of shape {tuple(source.shape)} is no parameter and no earlier step")
-        return str(name)
+        if source not in self._names:
+            shape = tuple(source.shape)
+            raise ValueError(f"{wanted_by}: an input of shape {shape} is no parameter and no earlier step")
+        return str(self._names[source])
 
     def _check_axes(self, name: str, axes: str, value: Tensor) -> None:
         letters = axes.split()
@@ -106,13 +120,17 @@ class Trace(Mapping[str, Step]):
             if letter not in AXES:
                 raise ValueError(f"{name}: axis {letter!r} is not in the glossary")
             if letter != "1" and self._sizes.setdefault((part, letter), size) != size:
-                raise ValueError(f"{name}: axis {letter} is {size}, was {self._sizes[part, letter]} in {part}")
+                raise ValueError(
+                    f"{name}: axis {letter} is {size}, was {self._sizes[part, letter]} in {part}"
+                )
 
     @staticmethod
     def _replaced(name: str, value: Tensor, edit: Edit) -> Tensor:
         new = edit(value)
         if new.shape != value.shape:
-            raise InputError(f"the edit of {name} gives shape {tuple(new.shape)}; expected {tuple(value.shape)}")
+            raise InputError(
+                f"the edit of {name} gives shape {tuple(new.shape)}; expected {tuple(value.shape)}"
+            )
         return new if new is not value else value.clone()
 
     def verify(self) -> Verification:

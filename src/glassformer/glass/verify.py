@@ -46,7 +46,9 @@ class Verification:
         return max(self.checks, key=lambda check: check.relative_error, default=None)
 
     def __str__(self) -> str:
-        text = f"{len(self.checks)} steps recomputed in NumPy float64, largest difference {self.max_error:.1e}"
+        text = (
+            f"{len(self.checks)} steps recomputed in NumPy float64, largest difference {self.max_error:.1e}"
+        )
         text += f" (relative {self.max_relative_error:.1e})"
         if self.unchecked:
             text += f"; {len(self.unchecked)} not checked, because an input was not kept"

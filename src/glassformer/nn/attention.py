@@ -32,7 +32,9 @@ def mask_of(attention_mask: Tensor, queries: int, causal: bool, dtype: torch.dty
         keys = torch.arange(attention_mask.shape[1], device=attention_mask.device)
         allowed = allowed & (keys <= keys[-queries:, None])
     allowed = allowed.expand(-1, -1, queries, -1)
-    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(~allowed, torch.finfo(dtype).min)
+    return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(
+        ~allowed, torch.finfo(dtype).min
+    )
 
 
 class Attention(Part):
@@ -43,7 +45,11 @@ class Attention(Part):
 
     def __init__(self, config: TransformerConfig, rotary: bool) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.head_size = config.heads, config.kv_heads or config.heads, config.size_of_head
+        self.heads, self.kv_heads, self.head_size = (
+            config.heads,
+            config.kv_heads or config.heads,
+            config.size_of_head,
+        )
         inner, kv_inner = self.heads * self.head_size, self.kv_heads * self.head_size
         self.query = nn.Linear(config.d_model, inner, bias=config.attention_bias)
         self.key = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
@@ -56,15 +62,23 @@ class Attention(Part):
         self.dropout = config.attention_dropout
 
     def forward(
-        self, x: Tensor, visible: Visibility, position_ids: Tensor | None = None, memory: Tensor | None = None,
-        cache: Cache | None = None, trace: Trace | None = None,
+        self,
+        x: Tensor,
+        visible: Visibility,
+        position_ids: Tensor | None = None,
+        memory: Tensor | None = None,
+        cache: Cache | None = None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """(B, Q, C), and memory (B, K, C) to attend to instead of itself -> (B, Q, C)."""
         q = self.project("query", "B H Q D", self.query, x, self.heads, trace)
         q = self.turned("query_turned", "B H Q D", q, position_ids, trace)
         past = None if cache is None else cache.past(self.path)
         if memory is not None and past is not None:
-            k, v = (self.step(n, "B G K D", t, trace, "given") for n, t in zip(("key", "value"), past, strict=True))
+            k, v = (
+                self.step(n, "B G K D", t, trace, "given")
+                for n, t in zip(("key", "value"), past, strict=True)
+            )
         else:
             source = x if memory is None else memory
             axes = "B G K D" if past is None else "B G N D"
@@ -79,7 +93,12 @@ class Attention(Part):
         mixed = self.mix(q, k, v, visible, trace)
         output = self.output(mixed.transpose(1, 2).flatten(2))
         return self.step(
-            "output", "B T C", output, trace, "attention_output", (mixed, self.output.weight, self.output.bias)
+            "output",
+            "B T C",
+            output,
+            trace,
+            "attention_output",
+            (mixed, self.output.weight, self.output.bias),
         )
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, visible: Visibility, trace: Trace | None) -> Tensor:
@@ -91,25 +110,39 @@ class Attention(Part):
                 q, keys, values, attn_mask=visible.added, dropout_p=dropout, scale=self.scale
             )
         scores = q @ keys.mT * self.scale
-        scores = self.step("scores", "B H Q K", scores, trace, self.scores_formula, (q, k), **self.scores_constants)
+        scores = self.step(
+            "scores", "B H Q K", scores, trace, self.scores_formula, (q, k), **self.scores_constants
+        )
         seen = scores if visible.added is None else scores + visible.added
-        formula, inputs = ("weights", (scores, visible.mask)) if visible.bias is None else (
-            "biased_weights", (scores, visible.bias, visible.mask)
+        formula, inputs = (
+            ("weights", (scores, visible.mask))
+            if visible.bias is None
+            else ("biased_weights", (scores, visible.bias, visible.mask))
         )
         weights = self.step("weights", "B H Q K", seen.softmax(dim=-1), trace, formula, inputs)
         return self.step("mixed", "B H Q D", weights @ values, trace, "mixed", (weights, v))
 
-    def project(self, name: str, axes: str, linear: nn.Linear, x: Tensor, heads: int, trace: Trace | None) -> Tensor:
+    def project(
+        self, name: str, axes: str, linear: nn.Linear, x: Tensor, heads: int, trace: Trace | None
+    ) -> Tensor:
         """(B, T, C) -> (B, heads, T, D)."""
         split = linear(x).unflatten(-1, (heads, self.head_size)).transpose(1, 2)
         return self.step(name, axes, split, trace, name, (x, linear.weight, linear.bias), heads=heads)
 
-    def turned(self, name: str, axes: str, x: Tensor, position_ids: Tensor | None, trace: Trace | None) -> Tensor:
+    def turned(
+        self, name: str, axes: str, x: Tensor, position_ids: Tensor | None, trace: Trace | None
+    ) -> Tensor:
         """Queries and keys turned by their positions, in a model whose positions are turns."""
         if self.rotary is None or position_ids is None:
             return x
         return self.step(
-            name, axes, self.rotary(x, position_ids), trace, "turned", (x, position_ids), base=self.rotary.base
+            name,
+            axes,
+            self.rotary(x, position_ids),
+            trace,
+            "turned",
+            (x, position_ids),
+            base=self.rotary.base,
         )
 
     def extended(self, name: str, past: Tensor, new: Tensor, trace: Trace | None) -> Tensor:

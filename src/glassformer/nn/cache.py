@@ -21,7 +21,10 @@ class Cache:
 
     def reorder(self, rows: Tensor) -> None:
         """Go on with these rows of the batch: the beams that live, in their new order."""
-        self.kept = {path: (key.index_select(0, rows), value.index_select(0, rows)) for path, (key, value) in self.kept.items()}
+        self.kept = {
+            path: (key.index_select(0, rows), value.index_select(0, rows))
+            for path, (key, value) in self.kept.items()
+        }
 
 
 def appended(past: Tensor, new: Tensor) -> Tensor:

@@ -50,7 +50,10 @@ class Embedding(Part):
         )
         positions, segments = self.placed(position_ids, tokens, trace), self.told_apart(segment_ids, trace)
         x = tokens
-        for part in (*segments, *positions):  # in the order of the published models: the last digit is theirs too
+        for part in (
+            *segments,
+            *positions,
+        ):  # in the order of the published models: the last digit is theirs too
             x = x + part
         parts = (tokens, *positions, *segments)
         formula = "sum" if len(parts) > 1 else "same"

@@ -27,7 +27,9 @@ class FeedForward(Part):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.up = nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias)
-        self.gate = nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias) if config.gated else None
+        self.gate = (
+            nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias) if config.gated else None
+        )
         self.down = nn.Linear(config.d_ff, config.d_model, bias=config.feed_forward_bias)
         self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.activation_dropout)
@@ -43,7 +45,9 @@ class FeedForward(Part):
     def activated(self, x: Tensor, up: Tensor, trace: Trace | None) -> Tensor:
         """What of the wide layer comes through."""
         if self.gate is None:
-            return self.step("active", "B T F", self.function(up), trace, "active", (up,), activation=self.activation)
+            return self.step(
+                "active", "B T F", self.function(up), trace, "active", (up,), activation=self.activation
+            )
         gate = self.step("gate", "B T F", self.gate(x), trace, "gate", (x, self.gate.weight, self.gate.bias))
         active = self.function(gate) * up
         return self.step("active", "B T F", active, trace, "gated", (gate, up), activation=self.activation)

@@ -1,4 +1,4 @@
-"""What a model is asked for: the next word, a hidden word, a label, a label for each token, or where an answer stands."""
+"""What a model is asked for: a word, a label, a label for each token, or where an answer stands."""
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,10 @@ def with_probabilities(part: Part, axes: str, logits: Tensor, trace: Trace | Non
 
 
 class LanguageHead(Part):
-    """A score for each word of the vocabulary, at each position. Vaswani et al. 2017, section 3.4; Devlin et al. 2019, A.2."""
+    """A score for each word of the vocabulary, at each position.
+
+    Vaswani et al. 2017, section 3.4; for hidden words: Devlin et al. 2019, section 3.1.
+    """
 
     def __init__(self, config: TransformerConfig, tokens: nn.Embedding) -> None:
         super().__init__()
@@ -26,7 +29,8 @@ class LanguageHead(Part):
         if config.output_transform:
             self.dense = nn.Linear(config.d_model, config.d_model)
             self.norm = make_norm(config)
-        self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
+        self.activation = config.output_activation or config.activation
+        self.function = ACTIVATIONS[self.activation]
         self.output = nn.Linear(config.d_model, config.vocab_size, bias=config.output_bias)
         if config.tied_output:
             self.output.weight = tokens.weight
@@ -39,12 +43,19 @@ class LanguageHead(Part):
         if self.dense is not None and self.norm is not None:
             inputs = (x, self.dense.weight, self.dense.bias)
             u = self.step("projected", "B T C", self.dense(x), trace, "projected", inputs)
-            u = self.step("active", "B T C", self.function(u), trace, "active", (u,), activation=self.activation)
+            u = self.step(
+                "active", "B T C", self.function(u), trace, "active", (u,), activation=self.activation
+            )
             x = self.norm(u, trace)
         scaled = x * self.scale if self.scale != 1.0 else x
         logits = self.step(
-            "logits", "B T V", self.output(scaled), trace, self.logits_formula,
-            (x, self.output.weight, self.output.bias), **self.logits_constants,
+            "logits",
+            "B T V",
+            self.output(scaled),
+            trace,
+            self.logits_formula,
+            (x, self.output.weight, self.output.bias),
+            **self.logits_constants,
         )
         return with_probabilities(self, "B T V", logits, trace)
 
@@ -62,11 +73,12 @@ class Pooling(Part):
         """(B, T, C) -> (B, C)."""
         row = x[torch.arange(len(x), device=x.device), self.position(x, attention_mask)]
         row = self.step("row", "B C", row, trace, self.which, (x, attention_mask))
-        if self.dense is None:
-            return self.dropout(row)
-        pooled = self.dense(self.dropout(row)).tanh()
-        inputs = (row, self.dense.weight, self.dense.bias)
-        return self.dropout(self.step("output", "B C", pooled, trace, "pooled", inputs))
+        if self.dense is not None:
+            pooled = self.dense(self.dropout(row)).tanh()
+            inputs = (row, self.dense.weight, self.dense.bias)
+            row = self.step("output", "B C", pooled, trace, "pooled", inputs)
+        kept: Tensor = self.dropout(row)
+        return kept
 
     def position(self, x: Tensor, attention_mask: Tensor | None) -> Tensor | int:
         """(B,): where the row stands in each text; padding may be on either side."""
@@ -122,8 +134,14 @@ class AnswerSpanHead(Part):
         logits = self.step("logits", "B T L", self.output(x), trace, "logits", inputs)
         if trace is not None and attention_mask is not None:
             hidden = logits.masked_fill(~attention_mask.bool()[..., None], -torch.inf)
-            inputs = (logits, attention_mask)
-            self.step("probabilities", "B T L", hidden.softmax(1), trace, "span_probabilities", inputs)
+            self.step(
+                "probabilities",
+                "B T L",
+                hidden.softmax(1),
+                trace,
+                "span_probabilities",
+                (logits, attention_mask),
+            )
         return logits
 
 
@@ -146,7 +164,9 @@ def make_head(config: TransformerConfig, tokens: nn.Embedding) -> Part:
     if config.head in ("language-model", "masked-language-model"):
         return LanguageHead(config, tokens)
     kinds = {
-        "sequence-label": SequenceLabelHead, "token-label": TokenLabelHead,
-        "answer-span": AnswerSpanHead, "hidden": HiddenHead,
+        "sequence-label": SequenceLabelHead,
+        "token-label": TokenLabelHead,
+        "answer-span": AnswerSpanHead,
+        "hidden": HiddenHead,
     }
     return kinds[config.head](config)

@@ -14,7 +14,10 @@ from glassformer.nn.part import Part
 
 
 class Layer(Part):
-    """Two or three sub-layers, each added to what came in. Vaswani et al. 2017, section 3.1; norm first: Xiong et al. 2020."""
+    """Two or three sub-layers, each added to what came in.
+
+    Vaswani et al. 2017, section 3.1; with the norm first: Xiong et al. 2020.
+    """
 
     def __init__(self, config: TransformerConfig, cross: bool) -> None:
         super().__init__()
@@ -29,23 +32,33 @@ class Layer(Part):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, visible: Visibility, position_ids: Tensor, memory: Tensor | None = None,
-        memory_visible: Visibility | None = None, cache: Cache | None = None, trace: Trace | None = None,
+        self,
+        x: Tensor,
+        visible: Visibility,
+        position_ids: Tensor,
+        memory: Tensor | None = None,
+        memory_visible: Visibility | None = None,
+        cache: Cache | None = None,
+        trace: Trace | None = None,
     ) -> Tensor:
         """(B, T, C) -> (B, T, C), reading memory (B, K, C) if there is one."""
 
         def attend(h: Tensor) -> Tensor:
-            return self.self_attention(h, visible, position_ids, cache=cache, trace=trace)
+            y: Tensor = self.self_attention(h, visible, position_ids, cache=cache, trace=trace)
+            return y
 
         def attend_to_source(h: Tensor) -> Tensor:
-            return self.cross_attention(h, memory_visible, memory=memory, cache=cache, trace=trace)
+            y: Tensor = self.cross_attention(h, memory_visible, memory=memory, cache=cache, trace=trace)
+            return y
 
         x = self.residual("self_attention", x, attend, trace)
         if memory is not None:
             x = self.residual("cross_attention", x, attend_to_source, trace)
         return self.residual("feed_forward", x, lambda h: self.feed_forward(h, trace), trace)
 
-    def residual(self, name: str, x: Tensor, sublayer: Callable[[Tensor], Tensor], trace: Trace | None) -> Tensor:
+    def residual(
+        self, name: str, x: Tensor, sublayer: Callable[[Tensor], Tensor], trace: Trace | None
+    ) -> Tensor:
         """What was there plus what the sub-layer adds: the only place that knows norm first from norm last."""
         norm = getattr(self, f"{name}_norm")
         added = self.dropout(sublayer(norm(x, trace) if self.norm_first else x))

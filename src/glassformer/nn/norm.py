@@ -1,9 +1,8 @@
 """Normalisation of the residual stream."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-import torch
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace

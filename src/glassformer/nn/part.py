@@ -14,7 +14,13 @@ class Part(nn.Module):
     path = ""  # set once by the whole model
 
     def step(
-        self, name: str, axes: str, value: Tensor, trace: Trace | None, formula: str, inputs: Iterable[Tensor | None] = (),
+        self,
+        name: str,
+        axes: str,
+        value: Tensor,
+        trace: Trace | None,
+        formula: str,
+        inputs: Iterable[Tensor | None] = (),
         **constants: Any,
     ) -> Tensor:
         """Pass the value through, or record it: what it is, and the formula and inputs that made it."""

@@ -58,7 +58,10 @@ class Rotary(nn.Module):
 
 
 class RelativeBias(Part):
-    """One learned number per head for each bucket of distance, added to the scores of every layer. Raffel et al. 2020."""
+    """One learned number per head for each bucket of distance, added to the scores of every layer.
+
+    Raffel et al. 2020, section 2.1.
+    """
 
     def __init__(self, config: TransformerConfig, both_ways: bool) -> None:
         super().__init__()
@@ -84,6 +87,12 @@ class RelativeBias(Part):
         """Position ids (B, Q) and (B, K) -> (B, H, Q, K)."""
         bias = self.table(self.buckets(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2)
         return self.step(
-            "bias", "B H Q K", bias, trace, "relative_bias", (queries, keys, self.table.weight),
-            distance=self.distance, both_ways=self.both_ways,
+            "bias",
+            "B H Q K",
+            bias,
+            trace,
+            "relative_bias",
+            (queries, keys, self.table.weight),
+            distance=self.distance,
+            both_ways=self.both_ways,
         )

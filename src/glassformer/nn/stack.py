@@ -28,8 +28,15 @@ class Stack(Part):
         self.norm = make_norm(config) if config.final_norm else None
 
     def forward(
-        self, ids: Tensor, attention_mask: Tensor | None, table: nn.Embedding, *, segment_ids: Tensor | None = None,
-        memory: Tensor | None = None, memory_mask: Tensor | None = None, cache: Cache | None = None,
+        self,
+        ids: Tensor,
+        attention_mask: Tensor | None,
+        table: nn.Embedding,
+        *,
+        segment_ids: Tensor | None = None,
+        memory: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        cache: Cache | None = None,
         trace: Trace | None = None,
     ) -> Tensor:
         """Ids (B, T), attention mask (B, past + T), memory (B, K, C) -> (B, T, C)."""
@@ -76,7 +83,12 @@ class Stack(Part):
         return (attention_mask.long().cumsum(1) - 1).clamp(min=0)
 
     def visibility(
-        self, attention_mask: Tensor | None, keys: Tensor, position_ids: Tensor, x: Tensor, trace: Trace | None
+        self,
+        attention_mask: Tensor | None,
+        keys: Tensor,
+        position_ids: Tensor,
+        x: Tensor,
+        trace: Trace | None,
     ) -> Visibility:
         """Padding, the future, and what distance adds, for this stack's own attention."""
         queries, dtype = x.shape[1], x.dtype
@@ -86,7 +98,14 @@ class Stack(Part):
         if attention_mask is not None:
             mask = mask_of(attention_mask, queries, self.causal, dtype)
             mask = self.step(
-                "mask", "B 1 Q K", mask, trace, "mask", (attention_mask,), queries=queries, causal=self.causal,
+                "mask",
+                "B 1 Q K",
+                mask,
+                trace,
+                "mask",
+                (attention_mask,),
+                queries=queries,
+                causal=self.causal,
                 never=torch.finfo(dtype).min,
             )
         if self.relative is None:
@@ -106,6 +125,16 @@ class Stack(Part):
         queries, dtype = x.shape[1], x.dtype
         mask = mask_of(memory_mask, queries, False, dtype)
         never = torch.finfo(dtype).min
-        return Visibility(self.step(
-            "memory_mask", "B 1 Q S", mask, trace, "mask", (memory_mask,), queries=queries, causal=False, never=never
-        ))
+        return Visibility(
+            self.step(
+                "memory_mask",
+                "B 1 Q S",
+                mask,
+                trace,
+                "mask",
+                (memory_mask,),
+                queries=queries,
+                causal=False,
+                never=never,
+            )
+        )

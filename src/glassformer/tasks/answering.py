@@ -38,7 +38,9 @@ class Answering:
         """The answer of each (question, context)."""
         for text in texts:
             if isinstance(text, str):
-                raise InputError("a question alone was given; give the question and the context that answers it")
+                raise InputError(
+                    "a question alone was given; give the question and the context that answers it"
+                )
         return [
             self.span(text, encoding, logits)
             for lot in read(model, self.tokenizer, texts)

@@ -56,5 +56,9 @@ class Filling:
     def run(self, model: Transformer, text: Text) -> Run:
         """The one run that reads this text; a text without hidden words can be looked at too."""
         seen = one_run(model, self.tokenizer, text, "")
-        hidden = seen.batch.source is not None and bool((seen.batch.source == self.tokenizer.mask_id).any())
-        return replace(seen, answer=str(self.answer(model, [text])[0])) if hidden else seen
+        if (
+            self.tokenizer.mask_id
+            not in self.tokenizer.encode(*([text] if isinstance(text, str) else text)).ids
+        ):
+            return seen
+        return replace(seen, answer=str(self.answer(model, [text])[0]))

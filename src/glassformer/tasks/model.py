@@ -56,7 +56,11 @@ class Model:
         return list(self.task.answer(self.transformer, list(text), **options))
 
     def trace(
-        self, text: Text, context: str | None = None, *, keep: str | Iterable[str] = "*",
+        self,
+        text: Text,
+        context: str | None = None,
+        *,
+        keep: str | Iterable[str] = "*",
         edits: Mapping[str, Edit] | None = None,
     ) -> Trace:
         """Every number of the run that makes the answer to this text; `edits` replaces some of them on the way."""
@@ -94,7 +98,9 @@ def task_of(checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Toke
     """What a checkpoint is for, by its stacks and its head."""
     config, labels = checkpoint.transformer.config, checkpoint.labels
     if config.stack == "encoder-decoder":
-        decoding = Decoding.read(checkpoint.generation, beams=DECODING.beams, beyond_source=DECODING.beyond_source)
+        decoding = Decoding.read(
+            checkpoint.generation, beams=DECODING.beams, beyond_source=DECODING.beyond_source
+        )
         return Translation(tokenizer, source_tokenizer, decoding=decoding)
     tasks: dict[str, Task] = {
         "language-model": Generation(tokenizer),

@@ -48,7 +48,9 @@ def batch_of(model: Transformer, tokenizer: Tokenizer, encodings: Sequence[Encod
     if model.encoder is None:
         batch = Batch(target=ids, target_mask=mask)
     else:
-        segments = pad([encoding.segments for encoding in encodings], 0)[0] if model.config.segments > 1 else None
+        segments = (
+            pad([encoding.segments for encoding in encodings], 0)[0] if model.config.segments > 1 else None
+        )
         batch = Batch(source=ids, source_mask=mask, segments=segments)
     return batch.to(model.tokens.weight.device)
 

@@ -1,4 +1,4 @@
-"""What every task can do with a model: answer texts, and put one text so that every number of the answer can be seen."""
+"""What every task can do with a model: answer texts, and run one so that every number of the answer is seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Text = str | tuple[str, str]  # a text, or a pair such as a question and its con
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the model that shows a whole answer: what goes in, the tokens of each side, the answer in words."""
+    """One run of the model in which a whole answer is made: what goes in, its tokens, the answer in words."""
 
     batch: Batch  # what the model reads
     tokens: dict[str, list[list[str]]]  # "encoder", "decoder": the tokens of each text
