@@ -9,7 +9,9 @@ from glassformer.errors import InputError
 
 Stack = Literal["encoder", "decoder", "encoder-decoder"]
 Norm = Literal["layer", "rms", "none"]
-Positions = Literal["sinusoidal", "sinusoidal-halves", "learned", "rotary", "relative", "none"]
+Positions = Literal[
+    "sinusoidal", "sinusoidal-halves", "sinusoidal-halves-inclusive", "learned", "rotary", "relative", "none"
+]
 Activation = Literal["relu", "gelu", "gelu-tanh", "silu"]
 Head = Literal[
     "language-model", "masked-language-model", "sequence-label", "token-label", "answer-span", "hidden"
@@ -45,7 +47,7 @@ class TransformerConfig:
 
     positions: Positions = "learned"
     max_positions: int = 512
-    position_offset: int = 0  # RoBERTa and BART keep the first rows of the table for padding
+    position_offset: int = 0  # RoBERTa, BART and M2M100 keep the first positions for padding
     rotary_base: float = 10_000.0
     relative_buckets: int = 32
     relative_distance: int = 128
@@ -113,6 +115,8 @@ class TransformerConfig:
             )
         if self.positions.startswith("sinusoidal") and self.d_model % 2:
             raise InputError(f"sinusoidal positions come in pairs; d_model is {self.d_model}, an odd number")
+        if self.positions == "sinusoidal-halves-inclusive" and self.d_model < 4:
+            raise InputError(f"inclusive waves have a fastest and a slowest; d_model is {self.d_model}, below 4")
         if self.positions == "rotary" and self.size_of_head % 2:
             raise InputError(
                 f"rotary positions come in pairs; the head size is {self.size_of_head}, an odd number"
@@ -123,6 +127,8 @@ class TransformerConfig:
             layers, present = getattr(self, f"{side}_layers"), side in self.stack
             if present != (layers > 0):
                 raise InputError(f"stack {self.stack!r} does not go with {side}_layers = {layers}")
+        if self.position_offset and self.positions not in ("learned", "sinusoidal-halves-inclusive"):
+            raise InputError(f"positions {self.positions!r} start at 0; position_offset is {self.position_offset}")
         if self.source_vocab_size is not None and self.stack != "encoder-decoder":
             raise InputError(f"source_vocab_size belongs to an encoder-decoder; the stack is {self.stack!r}")
         if self.labels < (1 if self.head in ("sequence-label", "token-label") else 0):

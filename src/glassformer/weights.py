@@ -49,7 +49,7 @@ class Rule:
     computed, or no part of the model. `[prefix.]` may be missing from the file; writing says whether to put it.
 
     Tied: another name of a tensor, read where the main one is missing, and equal to it where both are there.
-    Spare: likewise, but of no account where the main one is there.
+    Spare: likewise, but of no account where the main one is there; it is written because others look for it.
     """
 
     theirs: str
@@ -115,21 +115,21 @@ def _move_in(name: str, rules: Sequence[Rule]) -> Move:
 
 
 def moves_out(parameters: Iterable[str], rules: Sequence[Rule], prefixed: bool = True) -> list[Move]:
-    """Which stored tensor each of our parameters becomes; every one must meet exactly one main rule."""
+    """Which stored tensors our parameters become; each must meet exactly one main rule, and spares are written too."""
     moves: dict[str, Move] = {}
     for name in parameters:
         hits = [
             (match, each)
             for each in rules
-            if each.role == "main"
             for ours in each.ours
-            if (match := _pattern(ours).fullmatch(name))
+            if each.role != "tied" and (match := _pattern(ours).fullmatch(name))
         ]
-        if len(hits) != 1:
-            raise ValueError(f"{name} meets {len(hits)} rules, expected one")
-        match, each = hits[0]
-        theirs = _written(each.theirs, match, prefixed)
-        moves[theirs] = Move(theirs, tuple(_written(ours, match) for ours in each.ours), each.reshape)
+        if (count := sum(each.role == "main" for _, each in hits)) != 1:
+            raise ValueError(f"{name} meets {count} rules, expected one")
+        for match, each in hits:
+            theirs = _written(each.theirs, match, prefixed)
+            pieces = tuple(_written(ours, match) for ours in each.ours)
+            moves[theirs] = Move(theirs, pieces, each.reshape, each.role)
     return list(moves.values())
 
 
@@ -154,7 +154,7 @@ def planned(
     missing = [name for name in parameters if name not in filled]
     if missing:
         wanted = moves_out(parameters, rules, prefixed)
-        first = next(move for move in wanted if missing[0] in move.ours)
+        first = next(move for move in wanted if move.role == "main" and missing[0] in move.ours)
         raise InputError(
             f"the checkpoint lacks {first.theirs}, which config.json calls for with shape "
             f"{list(first.expected(parameters))}{_and_more(len(missing) - 1)}; fetch the files again"

@@ -1,7 +1,7 @@
 """BERT. Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"."""
 
 from glassformer.config import TransformerConfig
-from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw, fixed
+from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw, Rules, fixed
 from glassformer.weights import Rule, rule
 
 KEYS = (
@@ -44,16 +44,24 @@ def restore(config: TransformerConfig) -> Raw:
     }
 
 
+def tables(prefix: str, side: str) -> tuple[Rule, ...]:
+    """The names of the embedding."""
+    theirs, ours = f"[{prefix}.]embeddings", f"{side}.embedding"
+    return (
+        rule(f"{theirs}.word_embeddings.*", "tokens.*"),
+        rule(f"{theirs}.position_embeddings.*", f"{ours}.positions.*"),
+        rule(f"{theirs}.token_type_embeddings.*", f"{ours}.segments.*"),
+        rule(f"{theirs}.LayerNorm.*", f"{ours}.norm.*"),
+        rule(f"{theirs}.position_ids"),  # counted
+        rule(f"{theirs}.token_type_ids"),
+    )
+
+
 def body(prefix: str, side: str) -> tuple[Rule, ...]:
-    """The names of embedding and layers, those of RoBERTa too."""
+    """The names of embedding and layers, those of RoBERTa and ELECTRA too."""
     theirs, ours = f"[{prefix}.]encoder.layer.{{i}}", f"{side}.layers.{{i}}"
     return (
-        rule(f"[{prefix}.]embeddings.word_embeddings.*", "tokens.*"),
-        rule(f"[{prefix}.]embeddings.position_embeddings.*", f"{side}.embedding.positions.*"),
-        rule(f"[{prefix}.]embeddings.token_type_embeddings.*", f"{side}.embedding.segments.*"),
-        rule(f"[{prefix}.]embeddings.LayerNorm.*", f"{side}.embedding.norm.*"),
-        rule(f"[{prefix}.]embeddings.position_ids"),  # counted
-        rule(f"[{prefix}.]embeddings.token_type_ids"),
+        *tables(prefix, side),
         rule(f"{theirs}.attention.self.query.*", f"{ours}.self_attention.query.*"),
         rule(f"{theirs}.attention.self.key.*", f"{ours}.self_attention.key.*"),
         rule(f"{theirs}.attention.self.value.*", f"{ours}.self_attention.value.*"),
@@ -79,6 +87,11 @@ def vocabulary(theirs: str, bias: str, config: TransformerConfig) -> tuple[Rule,
 NO_POOLER = (rule("[bert.]pooler.dense.*"),)
 POOLER = (rule("[bert.]pooler.dense.*", "head.pooling.dense.*"),)
 LABELS = (rule("classifier.*", "head.output.*"),)
+SPAN = (rule("qa_outputs.*", "head.output.*"),)
+RENAMED = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+LANGUAGE: Fields = {"output_transform": True, "output_bias": True}
+POOLED: Fields = {"head": "sequence-label", "pooler": True}
+CHOICE: Fields = {**POOLED, "labels": 1}
 
 
 def language(config: TransformerConfig) -> tuple[Rule, ...]:
@@ -92,7 +105,34 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
     )
 
 
-LANGUAGE: Fields = {"output_transform": True, "output_bias": True}
+def classes(
+    name: str, language: Rules, no_pooler: tuple[Rule, ...], pooler: tuple[Rule, ...]
+) -> dict[str, Architecture]:
+    """The classes that BERT and ALBERT have alike."""
+    masked: Fields = {"head": "masked-language-model", **LANGUAGE}
+    return {
+        f"{name}ForMaskedLM": Architecture(fields=masked, rules=language),
+        f"{name}ForPreTraining": Architecture(fields=masked, rules=language, saved_as=f"{name}ForMaskedLM"),
+        f"{name}ForSequenceClassification": Architecture(
+            fields=POOLED, rules=lambda config: (*pooler, *LABELS)
+        ),
+        f"{name}ForMultipleChoice": Architecture(
+            fields=CHOICE, rules=lambda config: (*pooler, *LABELS), label_names=("choice",)
+        ),
+        f"{name}ForTokenClassification": Architecture(
+            fields={"head": "token-label"}, rules=lambda config: (*no_pooler, *LABELS)
+        ),
+        f"{name}ForQuestionAnswering": Architecture(
+            fields={"head": "answer-span"}, rules=lambda config: (*no_pooler, *SPAN)
+        ),
+        f"{name}Model": Architecture(
+            fields={"head": "hidden", "pooler": True},
+            rules=lambda config: pooler,
+            optional={"pooler": "head.pooling."},
+            bare=True,
+        ),
+    }
+
 
 BERT = Family(
     model_type="bert",
@@ -102,44 +142,20 @@ BERT = Family(
     derive=derive,
     restore=restore,
     rules=lambda config: body("bert", config.stack),
-    renamed={"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"},
+    renamed=RENAMED,
     architectures={
-        "BertForMaskedLM": Architecture(fields={"head": "masked-language-model", **LANGUAGE}, rules=language),
-        "BertForPreTraining": Architecture(
-            fields={"head": "masked-language-model", **LANGUAGE}, rules=language, saved_as="BertForMaskedLM"
-        ),
+        **classes("Bert", language, NO_POOLER, POOLER),
         "BertLMHeadModel": Architecture(
             fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),
-        "BertForSequenceClassification": Architecture(
-            fields={"head": "sequence-label", "pooler": True}, rules=lambda config: (*POOLER, *LABELS)
-        ),
         "BertForNextSentencePrediction": Architecture(
-            fields={"head": "sequence-label", "pooler": True, "labels": 2},
+            fields={**POOLED, "labels": 2},
             rules=lambda config: (
                 *POOLER,
                 rule("cls.seq_relationship.*", "head.output.*"),
                 rule("cls.predictions.**"),
             ),
             label_names=("follows", "random"),
-        ),
-        "BertForMultipleChoice": Architecture(
-            fields={"head": "sequence-label", "pooler": True, "labels": 1},
-            rules=lambda config: (*POOLER, *LABELS),
-            label_names=("choice",),
-        ),
-        "BertForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: (*NO_POOLER, *LABELS)
-        ),
-        "BertForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"},
-            rules=lambda config: (*NO_POOLER, rule("qa_outputs.*", "head.output.*")),
-        ),
-        "BertModel": Architecture(
-            fields={"head": "hidden", "pooler": True},
-            rules=lambda config: POOLER,
-            optional={"pooler": "head.pooling."},
-            bare=True,
         ),
     },
 )

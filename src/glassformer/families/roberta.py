@@ -39,6 +39,9 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
     )
 
 
+LANGUAGE: Fields = {**bert.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
+
+
 def sequence_label(config: TransformerConfig) -> tuple[Rule, ...]:
     """A pooler of the head's own."""
     return (
@@ -63,10 +66,10 @@ ROBERTA = Family(
     rules=lambda config: bert.body("roberta", config.stack),
     architectures={
         "RobertaForMaskedLM": Architecture(
-            fields={"head": "masked-language-model", **bert.LANGUAGE}, rules=language
+            fields={"head": "masked-language-model", **LANGUAGE}, rules=language
         ),
         "RobertaForCausalLM": Architecture(
-            fields={"head": "language-model", **bert.LANGUAGE}, rules=language, requires={"is_decoder": True}
+            fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),
         "RobertaForSequenceClassification": Architecture(
             fields={"head": "sequence-label", "pooler": True}, rules=sequence_label
