@@ -21,6 +21,7 @@ READER = {"stack": "encoder", "encoder_layers": 1, "segments": 2, "embedding_nor
 CONFIGS = {
     "sinusoidal": {**PAIR, "positions": "sinusoidal", "embedding_scale": True},
     "halves": {**PAIR, "positions": "sinusoidal-halves"},
+    "inclusive": {**PAIR, "positions": "sinusoidal-halves-inclusive", "position_offset": 2},
     "relative": {
         **PAIR,
         "positions": "relative",

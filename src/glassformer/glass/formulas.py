@@ -170,6 +170,11 @@ def _sinusoidal_halves(ids: Array, *, d_model: int) -> Array:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
 
 
+def _sinusoidal_inclusive(ids: Array, *, last: int, offset: int) -> Array:
+    angles = (ids + offset)[..., None] / 10_000.0 ** (np.arange(last + 1) / last)
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
+
+
 def _turned(x: Array, ids: Array, *, base: float) -> Array:
     angles = _angles(ids, x.shape[-1], base)[:, None]
     left, right = np.split(x, 2, axis=-1)
@@ -290,6 +295,13 @@ FORMULAS: dict[str, Formula] = {
         r"P_p = \left[\sin\frac{p}{10000^{2i/<d_model>}},\ \cos\frac{p}{10000^{2i/<d_model>}}\right]",
         _sinusoidal_halves,
         says="Sine waves in the first half and cosine waves in the second tell the positions apart.",
+    ),
+    "sinusoidal_inclusive": Formula(
+        "P",
+        "P[p] = [sin((p + <offset>) / 10000^(i/<last>)) ..., cos((p + <offset>) / 10000^(i/<last>)) ...]",
+        r"P_p = \left[\sin\frac{p + <offset>}{10000^{i/<last>}},\ \cos\frac{p + <offset>}{10000^{i/<last>}}\right]",
+        _sinusoidal_inclusive,
+        says="Sine waves, then cosine waves, the slowest exactly 10000 times slower than the first.",
     ),
     "segments": Formula(
         "G",

@@ -27,7 +27,7 @@ class Embedding(Part):
             self.offset = config.position_offset
             self.positions = nn.Embedding(config.max_positions + config.position_offset, config.d_model)
         elif config.positions.startswith("sinusoidal"):
-            self.waves = Waves(config.d_model, halves=config.positions == "sinusoidal-halves")
+            self.waves = Waves(config)
         if config.segments:
             self.segments = nn.Embedding(config.segments, config.d_model)
         if config.embedding_norm:
@@ -71,9 +71,9 @@ class Embedding(Part):
             inputs = (position_ids, self.positions.weight)
             return (self.step("positions", "B T C", rows, trace, "positions", inputs, offset=self.offset),)
         if self.waves is not None:
-            rows = self.waves(position_ids, like)
-            formula, d_model = self.waves.formula, rows.shape[-1]
-            return (self.step("positions", "B T C", rows, trace, formula, (position_ids,), d_model=d_model),)
+            rows, formula = self.waves(position_ids, like), self.waves.formula
+            constants = self.waves.constants
+            return (self.step("positions", "B T C", rows, trace, formula, (position_ids,), **constants),)
         return ()
 
     def told_apart(self, segment_ids: Tensor | None, trace: Trace | None) -> tuple[Tensor, ...]:

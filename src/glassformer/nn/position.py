@@ -28,18 +28,35 @@ def halved_waves(position_ids: Tensor, d_model: int) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
+def inclusive_waves(position_ids: Tensor, d_model: int) -> Tensor:
+    """All sines, then all cosines, the slowest exactly 10000 times slower than the first: fairseq (Ott et al. 2019)."""
+    last = d_model // 2 - 1
+    rates = 10_000.0 ** (-torch.arange(last + 1, dtype=torch.float64, device=position_ids.device) / last)
+    angle = position_ids.unsqueeze(-1) * rates
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)
+
+
+WAVES = {  # positions -> their formula and how they are computed
+    "sinusoidal": ("sinusoidal", interleaved_waves),
+    "sinusoidal-halves": ("sinusoidal_halves", halved_waves),
+    "sinusoidal-halves-inclusive": ("sinusoidal_inclusive", inclusive_waves),
+}
+
+
 class Waves(Part):
     """Positions as sine and cosine waves: computed, not learned."""
 
-    def __init__(self, d_model: int, halves: bool) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.d_model = d_model
-        self.waves = halved_waves if halves else interleaved_waves
-        self.formula = "sinusoidal_halves" if halves else "sinusoidal"
+        self.d_model, self.offset = config.d_model, config.position_offset
+        self.formula, self.waves = WAVES[config.positions]
+        self.constants = {"d_model": self.d_model}
+        if config.positions == "sinusoidal-halves-inclusive":
+            self.constants = {"last": self.d_model // 2 - 1, "offset": self.offset}
 
     def forward(self, position_ids: Tensor, like: Tensor) -> Tensor:
         """(B, T) -> (B, T, C), in the kind of number of `like`."""
-        return self.waves(position_ids, self.d_model).to(like.dtype)
+        return self.waves(position_ids + self.offset, self.d_model).to(like.dtype)
 
 
 class Rotary(nn.Module):

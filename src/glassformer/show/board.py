@@ -29,6 +29,7 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "positions": ("p", "W_P"),
     "sinusoidal": ("p",),
     "sinusoidal_halves": ("p",),
+    "sinusoidal_inclusive": ("p",),
     "segments": ("segment ids", "W_G"),
     "sum": ("E", "P", "G"),
     "layer_norm": ("X", "γ", "β"),
@@ -272,6 +273,7 @@ class Board:
 OTHERS: dict[str, Callable[[Board], list[Term]]] = {
     "sinusoidal": Board._waves,
     "sinusoidal_halves": Board._waves,
+    "sinusoidal_inclusive": Board._waves,
     "sum": Board._added,
     "residual": Board._added,
     "scores": Board._scores,

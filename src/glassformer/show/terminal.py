@@ -67,6 +67,7 @@ ROW_BY_ROW = frozenset(
         "positions",
         "sinusoidal",
         "sinusoidal_halves",
+        "sinusoidal_inclusive",
         "segments",
         "layer_norm",
         "rms_norm",

@@ -131,16 +131,17 @@ class Writer:
 
     def wave(self, row: int, column: int) -> Line:
         """The sine or cosine of a position."""
-        size = self.board.step.constants["d_model"]
-        halves = self.board.step.key == "sinusoidal_halves"
+        constants, width = self.board.step.constants, self.board.step.value.shape[-1]
+        halves = self.board.step.key != "sinusoidal"
         pair, name = (
-            (column % (size // 2), ("sin", "cos")[column >= size // 2])
+            (column % (width // 2), ("sin", "cos")[column >= width // 2])
             if halves
             else (column // 2, ("sin", "cos")[column % 2])
         )
-        position = int(self.board.input(0).values[0, row])
-        angle = position / 10_000.0 ** (2 * pair / size)
-        inside = str(position) if pair == 0 else f"{position} / 10000^({2 * pair}/{size})"
+        position = int(self.board.input(0).values[0, row]) + constants.get("offset", 0)
+        power, size = (pair, constants["last"]) if "last" in constants else (2 * pair, width)
+        angle = position / 10_000.0 ** (power / size)
+        inside = str(position) if pair == 0 else f"{position} / 10000^({power}/{size})"
         return f"{name}({inside})", (math.sin if name == "sin" else math.cos)(angle)
 
     def added(self, row: int, column: int) -> Line:
@@ -300,6 +301,7 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "segments": Writer.looked_up,
     "sinusoidal": Writer.wave,
     "sinusoidal_halves": Writer.wave,
+    "sinusoidal_inclusive": Writer.wave,
     "sum": Writer.added,
     "residual": Writer.added,
     "layer_norm": Writer.layer_norm,
