@@ -18,6 +18,7 @@ GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8
 SMALL = {"vocab_size": 20, "d_model": 8, "heads": 2, "d_ff": 12, "dtype": "float64"}
 PAIR = {"stack": "encoder-decoder", "encoder_layers": 1, "decoder_layers": 1}
 READER = {"stack": "encoder", "encoder_layers": 1, "segments": 2, "embedding_norm": True, "pooler": True}
+WRITER = {"stack": "decoder", "decoder_layers": 1, "positions": "rotary"}
 CONFIGS = {
     "sinusoidal": {**PAIR, "positions": "sinusoidal", "embedding_scale": True},
     "halves": {**PAIR, "positions": "sinusoidal-halves"},
@@ -35,6 +36,25 @@ CONFIGS = {
     "span": {**READER, "head": "answer-span", "pooler": False},
     "hidden": {**READER, "head": "hidden"},
     "rotary": {"stack": "decoder", "decoder_layers": 1, "positions": "rotary", "kv_heads": 1, "gated": True},
+    "part": {
+        **WRITER,
+        "rotary_size": 2,
+        "parallel_residual": True,
+        "norm_first": True,
+        "attention_output_bias": False,
+    },
+    "stretched": {**WRITER, "rotary_stretch": 8.0, "rotary_stretch_length": 40, "window": 2},
+    "narrow": {
+        **READER,
+        "head": "masked-language-model",
+        "output_transform": True,
+        "pooler": False,
+        "embedding_size": 6,
+        "encoder_layers": 3,
+        "distinct_layers": 2,
+    },
+    "replaced": {**READER, "head": "token-label", "labels": 2, "label_transform": True, "pooler": False},
+    "pooled": {**READER, "head": "sequence-label", "labels": 3, "pooler_activation": "relu"},
     "last": {
         "stack": "decoder",
         "decoder_layers": 1,

@@ -38,12 +38,16 @@ def test_a_modules_all_equals_its_public_definitions(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_forward_reads_a_config(path: Path) -> None:
-    for function in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(function, ast.FunctionDef) and function.name in ("forward", "body", "encode"):
-            reads = [
-                node.lineno
-                for node in ast.walk(function)
-                if (isinstance(node, ast.Attribute) and node.attr == "config")
-                or (isinstance(node, ast.Name) and node.id == "config")
-            ]
-            assert not reads, f"{function.name} reads a config on lines {reads}; decide in __init__"
+    for part in ast.walk(ast.parse(path.read_text("utf-8"))):
+        methods = part.body if isinstance(part, ast.ClassDef) else []
+        for method in methods:
+            if isinstance(method, ast.FunctionDef) and method.name in ("forward", "body", "encode"):
+                reads = [node.lineno for node in ast.walk(method) if names_config(node)]
+                assert not reads, f"{method.name} reads a config on lines {reads}; decide in __init__"
+
+
+def names_config(node: ast.AST) -> bool:
+    """`config` or `self.config`."""
+    return (isinstance(node, ast.Attribute) and node.attr == "config") or (
+        isinstance(node, ast.Name) and node.id == "config"
+    )
