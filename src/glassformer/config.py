@@ -13,6 +13,7 @@ Positions = Literal[
     "sinusoidal", "sinusoidal-halves", "sinusoidal-halves-inclusive", "learned", "rotary", "relative", "none"
 ]
 Activation = Literal["relu", "gelu", "gelu-tanh", "silu"]
+PoolerActivation = Literal["tanh", "relu", "gelu", "gelu-tanh", "silu"]
 Head = Literal[
     "language-model", "masked-language-model", "sequence-label", "token-label", "answer-span", "hidden"
 ]
@@ -35,6 +36,7 @@ class TransformerConfig:
     d_ff: int
     encoder_layers: int = 0
     decoder_layers: int = 0
+    distinct_layers: int | None = None  # None: all; ALBERT has few, each used several times in a row
     kv_heads: int | None = None  # None: one key/value head per query head
     head_size: int | None = None  # None: d_model / heads
 
@@ -42,13 +44,22 @@ class TransformerConfig:
     norm_eps: float = 1e-5
     norm_first: bool = False  # before each sub-layer (GPT-2, T5, Llama) or after its residual (2017, BERT)
     final_norm: bool = False
+    parallel_residual: bool = False  # GPT-NeoX: attention and feed-forward read the same row
     embedding_norm: bool = False
+    embedding_size: int | None = (
+        None  # None: d_model; else the tables are as wide, and a map leads to d_model
+    )
     embedding_scale: bool = False  # tokens times sqrt(d_model)
 
     positions: Positions = "learned"
     max_positions: int = 512
     position_offset: int = 0  # RoBERTa, BART and M2M100 keep the first positions for padding
     rotary_base: float = 10_000.0
+    rotary_size: int | None = None  # how many numbers of a head turn; None: all
+    rotary_stretch: float = 1.0  # turns are so many times slower, to read longer texts
+    rotary_stretch_length: int | None = None  # None: all turns are; else those slow for texts of this length
+    rotary_stretch_low: float = 1.0  # all that turn less often than this in such a text are slowed
+    rotary_stretch_high: float = 4.0  # none that turn more often; those between, in part
     relative_buckets: int = 32
     relative_distance: int = 128
     segments: int = 0
@@ -56,8 +67,10 @@ class TransformerConfig:
     activation: Activation = "gelu"
     gated: bool = False
     attention_bias: bool = True
+    attention_output_bias: bool | None = None  # None: as attention_bias; Qwen 2 has none there
     attention_scale: bool = True  # T5 leaves the scores unscaled
     feed_forward_bias: bool = True
+    window: int | None = None  # Mistral: a query sees so many positions, itself the last; None: all before it
 
     head: Head = "language-model"
     labels: int = 0  # how many labels a label head has
@@ -66,9 +79,11 @@ class TransformerConfig:
     output_transform: bool = False  # BERT, RoBERTa: dense, activation and norm before the vocabulary
     output_activation: Activation | None = None  # of that transform; None: the same as everywhere
     output_scale: bool = False  # T5: hidden states times d_model ** -0.5 before the vocabulary
-    pooler: bool = False  # dense and tanh on the pooled position
+    pooler: bool = False  # dense and an activation on the pooled position
+    pooler_activation: PoolerActivation = "tanh"
     pooling: Literal["first", "last"] = "first"  # which position speaks for the sequence
     label_bias: bool = True
+    label_transform: bool = False  # ELECTRA: dense and activation before the label of a token
 
     dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -97,7 +112,9 @@ class TransformerConfig:
             raise InputError(f"{name} is {value!r}, a {type(value).__name__}; expected {names}")
 
     def _check_sizes(self) -> None:
-        for name in ("vocab_size", "d_model", "heads", "d_ff", "max_positions"):
+        optional = ("distinct_layers", "embedding_size", "rotary_size", "rotary_stretch_length", "window")
+        given = [name for name in optional if getattr(self, name) is not None]
+        for name in ("vocab_size", "d_model", "heads", "d_ff", "max_positions", *given):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
         for name in ("dropout", "attention_dropout", "activation_dropout"):
@@ -116,11 +133,22 @@ class TransformerConfig:
         if self.positions.startswith("sinusoidal") and self.d_model % 2:
             raise InputError(f"sinusoidal positions come in pairs; d_model is {self.d_model}, an odd number")
         if self.positions == "sinusoidal-halves-inclusive" and self.d_model < 4:
-            raise InputError(f"inclusive waves have a fastest and a slowest; d_model is {self.d_model}, below 4")
-        if self.positions == "rotary" and self.size_of_head % 2:
             raise InputError(
-                f"rotary positions come in pairs; the head size is {self.size_of_head}, an odd number"
+                f"inclusive waves have a fastest and a slowest; d_model is {self.d_model}, below 4"
             )
+        turning = self.rotary_size or self.size_of_head
+        if self.positions == "rotary" and (turning % 2 or turning > self.size_of_head):
+            raise InputError(
+                f"rotary positions come in pairs within a head of {self.size_of_head} numbers; {turning} cannot turn"
+            )
+        if not self.rotary_stretch > 0 or not 0 < self.rotary_stretch_low < self.rotary_stretch_high:
+            raise InputError(
+                "rotary_stretch must be above 0, rotary_stretch_low above 0 and below rotary_stretch_high; they are "
+                f"{self.rotary_stretch}, {self.rotary_stretch_low} and {self.rotary_stretch_high}"
+            )
+        layers = max(self.encoder_layers, self.decoder_layers)
+        if self.distinct_layers is not None and self.distinct_layers > layers:
+            raise InputError(f"{layers} layers cannot be made of {self.distinct_layers} distinct ones")
 
     def _check_combinations(self) -> None:
         for side in ("encoder", "decoder"):
@@ -128,7 +156,9 @@ class TransformerConfig:
             if present != (layers > 0):
                 raise InputError(f"stack {self.stack!r} does not go with {side}_layers = {layers}")
         if self.position_offset and self.positions not in ("learned", "sinusoidal-halves-inclusive"):
-            raise InputError(f"positions {self.positions!r} start at 0; position_offset is {self.position_offset}")
+            raise InputError(
+                f"positions {self.positions!r} start at 0; position_offset is {self.position_offset}"
+            )
         if self.source_vocab_size is not None and self.stack != "encoder-decoder":
             raise InputError(f"source_vocab_size belongs to an encoder-decoder; the stack is {self.stack!r}")
         if self.labels < (1 if self.head in ("sequence-label", "token-label") else 0):
@@ -141,6 +171,23 @@ class TransformerConfig:
             )
         if self.output_scale and not self.tied_output:
             raise InputError("output_scale belongs to a tied output; tied_output is False")
+        if self.label_transform and self.head != "token-label":
+            raise InputError(f"label_transform belongs to the head 'token-label'; the head is {self.head!r}")
+        if self.parallel_residual and (self.stack != "decoder" or not self.norm_first):
+            raise InputError("parallel_residual belongs to a decoder whose norms stand first")
+        if self.window is not None and self.stack != "decoder":
+            raise InputError(f"a window belongs to a decoder; the stack is {self.stack!r}")
+        if self.embedding_size is not None and (
+            self.stack == "encoder-decoder" or not self.has_narrow_output
+        ):
+            raise InputError(
+                "embedding_size belongs to one stack, and a tied output then needs output_transform to lead back"
+            )
+
+    @property
+    def has_narrow_output(self) -> bool:
+        """Whether what meets the tokens' table at the end is as wide as it."""
+        return not self.head.endswith("language-model") or self.output_transform or not self.tied_output
 
     @property
     def size_of_head(self) -> int:

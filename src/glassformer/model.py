@@ -26,10 +26,11 @@ class Transformer(Part):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokens = nn.Embedding(config.vocab_size, config.d_model)
+        width = config.embedding_size or config.d_model
+        self.tokens = nn.Embedding(config.vocab_size, width)
         self.source_tokens = None
         if config.source_vocab_size is not None:
-            self.source_tokens = nn.Embedding(config.source_vocab_size, config.d_model)
+            self.source_tokens = nn.Embedding(config.source_vocab_size, width)
         self.encoder = self.decoder = None
         if config.stack != "decoder":
             self.encoder = Stack(config, config.encoder_layers, causal=False, cross=False)

@@ -36,7 +36,7 @@ class Key:
     """One key of a published configuration, what its absence means, and the field of ours that it alone sets.
 
     `spellings`: its words -> ours. `fixed`: another value than the default would change the numbers, and is not
-    computed here.
+    computed here. `nullable`: null says something other than absence.
     """
 
     theirs: str
@@ -44,6 +44,7 @@ class Key:
     ours: str | None = None
     spellings: Mapping[str, str] = field(default_factory=dict)
     fixed: bool = False
+    nullable: bool = False
 
     def read(self, value: Any) -> Any:
         """The value of our field."""
@@ -130,9 +131,10 @@ class Family:
 
     def config(self, raw: Raw) -> TransformerConfig:
         """Our configuration of a published one."""
+        nullable = {key.theirs for key in self.keys if key.nullable}
         full = {
             **{key.theirs: key.default for key in self.keys},
-            **{k: v for k, v in raw.items() if v is not None},
+            **{k: v for k, v in raw.items() if v is not None or k in nullable},
         }
         architecture = self.architecture(raw)
         for key, value in architecture.requires.items():

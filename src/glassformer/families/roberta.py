@@ -51,46 +51,51 @@ def sequence_label(config: TransformerConfig) -> tuple[Rule, ...]:
     )
 
 
-ROBERTA = Family(
-    model_type="roberta",
-    source="RoBERTa, Liu et al. 2019",
-    keys=(
-        *(key for key in bert.KEYS if key.theirs != "vocab_size"),
-        Key("vocab_size", 50265, "vocab_size"),
-        Key("max_position_embeddings", 512),
-        Key("pad_token_id", 1),
-    ),
-    fields=bert.FIELDS,
-    derive=derive,
-    restore=restore,
-    rules=lambda config: bert.body("roberta", config.stack),
-    architectures={
-        "RobertaForMaskedLM": Architecture(
+def family(model_type: str, name: str, source: str, vocab_size: int = 30522) -> Family:
+    """RoBERTa, or one that differs from it in its texts and its vocabulary alone."""
+    return Family(
+        model_type=model_type,
+        source=source,
+        keys=(
+            *(key for key in bert.KEYS if key.theirs != "vocab_size"),
+            Key("vocab_size", vocab_size, "vocab_size"),
+            Key("max_position_embeddings", 512),
+            Key("pad_token_id", 1),
+        ),
+        fields=bert.FIELDS,
+        derive=derive,
+        restore=restore,
+        rules=lambda config: bert.body("roberta", config.stack),
+        architectures=classes(name),
+    )
+
+
+def classes(name: str) -> dict[str, Architecture]:
+    """The classes of such a family, by their names in it."""
+    return {
+        f"{name}ForMaskedLM": Architecture(
             fields={"head": "masked-language-model", **LANGUAGE}, rules=language
         ),
-        "RobertaForCausalLM": Architecture(
+        f"{name}ForCausalLM": Architecture(
             fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),
-        "RobertaForSequenceClassification": Architecture(
-            fields={"head": "sequence-label", "pooler": True}, rules=sequence_label
+        f"{name}ForSequenceClassification": Architecture(fields=bert.POOLED, rules=sequence_label),
+        f"{name}ForMultipleChoice": Architecture(
+            fields=bert.CHOICE, rules=lambda config: (*POOLER, *bert.LABELS), label_names=("choice",)
         ),
-        "RobertaForMultipleChoice": Architecture(
-            fields={"head": "sequence-label", "pooler": True, "labels": 1},
-            rules=lambda config: (*POOLER, *bert.LABELS),
-            label_names=("choice",),
-        ),
-        "RobertaForTokenClassification": Architecture(
+        f"{name}ForTokenClassification": Architecture(
             fields={"head": "token-label"}, rules=lambda config: (*NO_POOLER, *bert.LABELS)
         ),
-        "RobertaForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"},
-            rules=lambda config: (*NO_POOLER, rule("qa_outputs.*", "head.output.*")),
+        f"{name}ForQuestionAnswering": Architecture(
+            fields={"head": "answer-span"}, rules=lambda config: (*NO_POOLER, *bert.SPAN)
         ),
-        "RobertaModel": Architecture(
+        f"{name}Model": Architecture(
             fields={"head": "hidden", "pooler": True},
             rules=lambda config: POOLER,
             optional={"pooler": "head.pooling."},
             bare=True,
         ),
-    },
-)
+    }
+
+
+ROBERTA = family("roberta", "Roberta", "RoBERTa, Liu et al. 2019", 50265)

@@ -175,11 +175,26 @@ def _sinusoidal_inclusive(ids: Array, *, last: int, offset: int) -> Array:
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
 
 
-def _turned(x: Array, ids: Array, *, base: float) -> Array:
-    angles = _angles(ids, x.shape[-1], base)[:, None]
-    left, right = np.split(x, 2, axis=-1)
+def turning_rates(
+    size: int,
+    base: float,
+    stretch: float = 1.0,
+    length: int | None = None,
+    low: float = 1.0,
+    high: float = 4.0,
+) -> Array:
+    """How far each pair turns from one position to the next; the slow ones slower by `stretch`, for longer texts."""
+    rates: Array = 1.0 / base ** (np.arange(0, size, 2) / size)
+    kept = 0.0 if length is None else np.clip((length * rates / (2 * math.pi) - low) / (high - low), 0.0, 1.0)
+    return rates * (kept + (1.0 - kept) / stretch)
+
+
+def _turned(x: Array, ids: Array, *, base: float, size: int | None = None, **stretched: Any) -> Array:
+    size = size or x.shape[-1]
+    angles = ids[:, None, :, None] * turning_rates(size, base, **stretched)
+    left, right = np.split(x[..., :size], 2, axis=-1)
     cos, sin = np.cos(angles), np.sin(angles)
-    return np.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+    return np.concatenate([left * cos - right * sin, right * cos + left * sin, x[..., size:]], axis=-1)
 
 
 def _buckets(distance: Array, count: int, far: int, both_ways: bool) -> Array:
@@ -202,12 +217,14 @@ def _relative(queries: Array, keys: Array, table: Array, *, distance: int, both_
     return table[buckets].transpose(0, 3, 1, 2)
 
 
-def _mask(mask: Array, *, queries: int, causal: bool, never: float) -> Array:
-    """Zero where a query may look, `never` where it may not: at padding, or (causal) at the future."""
+def _mask(mask: Array, *, queries: int, causal: bool, never: float, window: int | None = None) -> Array:
+    """Zero where a query may look, `never` where not: at padding, (causal) at the future, or too far back."""
     allowed = np.broadcast_to(mask.astype(bool)[:, None, None, :], (len(mask), 1, queries, mask.shape[1]))
     if causal:
         keys = np.arange(mask.shape[1])
         allowed = allowed & (keys <= keys[-queries:, None])
+        if window is not None:
+            allowed = allowed & (keys > keys[-queries:, None] - window)
     return np.where(allowed, 0.0, never)
 
 
@@ -358,6 +375,21 @@ FORMULAS: dict[str, Formula] = {
         _turned,
         says="Each pair of numbers is turned by an angle that grows with the position.",
     ),
+    "turned_in_part": Formula(
+        "R(X)",
+        "R(X) = of the first <size> numbers, each pair (x_i, x_(i+<size>/2)) turned by p / <base>^(2i/<size>)",
+        r"R_p(x)_{(i,\,i+<size>/2)} = \text{rotation by } p / <base>^{2i/<size>}",
+        _turned,
+        says="Each pair among the first numbers is turned by an angle that grows with the position; the rest stay.",
+    ),
+    "turned_slowly": Formula(
+        "R(X)",
+        "R(X) = each pair (x_i, x_(i+<size>/2)) turned by p·r_i; r_i = <base>^(−2i/<size>), slow ones ÷ <stretch>",
+        r"R_p(x)_{(i,\,i+<size>/2)} = \text{rotation by } p\,r_i,\quad r_i = <base>^{-2i/<size>}"
+        r"\ (\text{slow ones} \div <stretch>)",
+        _turned,
+        says="Each pair is turned by an angle that grows with the position; slow turns are slowed for longer texts.",
+    ),
     "append": Formula(
         "[past, X]",
         "[past, X]",
@@ -412,7 +444,12 @@ FORMULAS: dict[str, Formula] = {
         "The heads side by side, brought back to the model's own dimensions.",
     ),
     "residual": Formula(
-        "X", "X = X + O", "X' = X + O", _sum, says="What was there, plus what the sub-layer adds."
+        "X",
+        "X = X + O{{ + F}}",
+        "X' = X + O{{ + F}}",
+        _sum,
+        3,
+        "What was there, plus what the sub-layer adds.",
     ),
     "up": Formula(
         "U",
@@ -453,7 +490,7 @@ FORMULAS: dict[str, Formula] = {
         r"U = X W_T{{ + b_T}}",
         _affine,
         3,
-        "One more linear map before the vocabulary.",
+        "One more linear map.",
     ),
     "logits": Formula(
         "L",

@@ -20,6 +20,7 @@ AXES: dict[str, str] = {
     "G": "key/value head",
     "D": "head size",
     "C": "d_model",
+    "E": "embedding size",
     "F": "d_ff",
     "V": "vocabulary",
     "L": "label",

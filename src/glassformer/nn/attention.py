@@ -22,8 +22,12 @@ class Visibility:
         self.added = mask if bias is None else bias if mask is None else bias + mask
 
 
-def mask_of(attention_mask: Tensor, queries: int, causal: bool, dtype: torch.dtype) -> Tensor:
+def mask_of(
+    attention_mask: Tensor, queries: int, causal: bool, dtype: torch.dtype, window: int | None = None
+) -> Tensor:
     """(B, K) real tokens -> (B, 1, Q, K): the lowest number at padding and, if causal, at the future of each query.
+
+    With a window, at what lies too far back for it as well.
 
     Not minus infinity: a query that may look nowhere then looks everywhere alike, instead of becoming no number at all.
     """
@@ -31,6 +35,8 @@ def mask_of(attention_mask: Tensor, queries: int, causal: bool, dtype: torch.dty
     if causal:
         keys = torch.arange(attention_mask.shape[1], device=attention_mask.device)
         allowed = allowed & (keys <= keys[-queries:, None])
+        if window is not None:
+            allowed = allowed & (keys > keys[-queries:, None] - window)
     allowed = allowed.expand(-1, -1, queries, -1)
     return torch.zeros(allowed.shape, dtype=dtype, device=allowed.device).masked_fill(
         ~allowed, torch.finfo(dtype).min
@@ -50,15 +56,17 @@ class Attention(Part):
             config.kv_heads or config.heads,
             config.size_of_head,
         )
+        output_bias = config.attention_output_bias
+        output_bias = config.attention_bias if output_bias is None else output_bias
         inner, kv_inner = self.heads * self.head_size, self.kv_heads * self.head_size
         self.query = nn.Linear(config.d_model, inner, bias=config.attention_bias)
         self.key = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
         self.value = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
-        self.output = nn.Linear(inner, config.d_model, bias=config.attention_bias)
+        self.output = nn.Linear(inner, config.d_model, bias=bool(output_bias))
         self.scale = 1.0 / math.sqrt(self.head_size) if config.attention_scale else 1.0
         self.scores_formula = "scores" if config.attention_scale else "scores_unscaled"
         self.scores_constants = {"head_size": self.head_size} if config.attention_scale else {}
-        self.rotary = Rotary(self.head_size, config.rotary_base) if rotary else None
+        self.rotary = Rotary(config) if rotary else None
         self.dropout = config.attention_dropout
 
     def forward(
@@ -140,9 +148,9 @@ class Attention(Part):
             axes,
             self.rotary(x, position_ids),
             trace,
-            "turned",
+            self.rotary.formula,
             (x, position_ids),
-            base=self.rotary.base,
+            **self.rotary.constants,
         )
 
     def extended(self, name: str, past: Tensor, new: Tensor, trace: Trace | None) -> Tensor:

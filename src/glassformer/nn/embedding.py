@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
-from glassformer.nn.norm import make_norm
+from glassformer.nn.norm import make_table_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Waves
 
@@ -14,7 +14,8 @@ from glassformer.nn.position import Waves
 class Embedding(Part):
     """The first values of the residual stream.
 
-    Vaswani et al. 2017, sections 3.4 and 3.5; segments: Devlin et al. 2019, section 3.
+    Vaswani et al. 2017, sections 3.4 and 3.5; segments: Devlin et al. 2019, section 3; tables narrower than the model:
+    Lan et al. 2020, section 3.1.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -22,16 +23,20 @@ class Embedding(Part):
         self.scale = math.sqrt(config.d_model) if config.embedding_scale else 1.0
         self.tokens_formula = "tokens_scaled" if config.embedding_scale else "tokens"
         self.tokens_constants = {"d_model": config.d_model} if config.embedding_scale else {}
-        self.positions = self.waves = self.segments = self.norm = None
+        self.positions = self.waves = self.segments = self.norm = self.projection = None
+        width, self.axes = config.d_model, "B T C"
+        if config.embedding_size is not None:
+            width, self.axes = config.embedding_size, "B T E"
+            self.projection = nn.Linear(width, config.d_model)
         if config.positions == "learned":
             self.offset = config.position_offset
-            self.positions = nn.Embedding(config.max_positions + config.position_offset, config.d_model)
+            self.positions = nn.Embedding(config.max_positions + config.position_offset, width)
         elif config.positions.startswith("sinusoidal"):
             self.waves = Waves(config)
         if config.segments:
-            self.segments = nn.Embedding(config.segments, config.d_model)
+            self.segments = nn.Embedding(config.segments, width)
         if config.embedding_norm:
-            self.norm = make_norm(config)
+            self.norm = make_table_norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -46,7 +51,7 @@ class Embedding(Part):
         tokens = table(ids) * self.scale if self.scale != 1.0 else table(ids)
         inputs = (ids, table.weight)
         tokens = self.step(
-            "tokens", "B T C", tokens, trace, self.tokens_formula, inputs, **self.tokens_constants
+            "tokens", self.axes, tokens, trace, self.tokens_formula, inputs, **self.tokens_constants
         )
         positions, segments = self.placed(position_ids, tokens, trace), self.told_apart(segment_ids, trace)
         x = tokens
@@ -57,10 +62,15 @@ class Embedding(Part):
             x = x + part
         parts = (tokens, *positions, *segments)
         formula = "sum" if len(parts) > 1 else "same"
+        if self.norm is not None or self.projection is not None:
+            x = self.step("sum", self.axes, x, trace, formula, parts)
+            formula, parts = "same", (x,)
         if self.norm is not None:
-            x = self.step("sum", "B T C", x, trace, formula, parts)
             x = self.norm(x, trace)
             formula, parts = "same", (x,)
+        if self.projection is not None:
+            formula, parts = "projected", (x, self.projection.weight, self.projection.bias)
+            x = self.projection(x)
         y: Tensor = self.dropout(self.step("output", "B T C", x, trace, formula, parts))
         return y
 
@@ -69,7 +79,7 @@ class Embedding(Part):
         if self.positions is not None:
             rows = self.positions(position_ids + self.offset)
             inputs = (position_ids, self.positions.weight)
-            return (self.step("positions", "B T C", rows, trace, "positions", inputs, offset=self.offset),)
+            return (self.step("positions", self.axes, rows, trace, "positions", inputs, offset=self.offset),)
         if self.waves is not None:
             rows, formula = self.waves(position_ids, like), self.waves.formula
             constants = self.waves.constants
@@ -81,4 +91,6 @@ class Embedding(Part):
         if self.segments is None or segment_ids is None:
             return ()
         rows = self.segments(segment_ids)
-        return (self.step("segments", "B T C", rows, trace, "segments", (segment_ids, self.segments.weight)),)
+        return (
+            self.step("segments", self.axes, rows, trace, "segments", (segment_ids, self.segments.weight)),
+        )

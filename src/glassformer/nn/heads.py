@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.feed_forward import ACTIVATIONS
-from glassformer.nn.norm import make_norm
+from glassformer.nn.norm import make_table_norm
 from glassformer.nn.part import Part
 
 
@@ -26,12 +26,15 @@ class LanguageHead(Part):
     def __init__(self, config: TransformerConfig, tokens: nn.Embedding) -> None:
         super().__init__()
         self.dense = self.norm = None
+        width, self.axes = config.d_model, "B T C"
         if config.output_transform:
-            self.dense = nn.Linear(config.d_model, config.d_model)
-            self.norm = make_norm(config)
+            self.axes = "B T C" if config.embedding_size is None else "B T E"
+            width = config.embedding_size or config.d_model
+            self.dense = nn.Linear(config.d_model, width)
+            self.norm = make_table_norm(config)
         self.activation = config.output_activation or config.activation
         self.function = ACTIVATIONS[self.activation]
-        self.output = nn.Linear(config.d_model, config.vocab_size, bias=config.output_bias)
+        self.output = nn.Linear(width, config.vocab_size, bias=config.output_bias)
         if config.tied_output:
             self.output.weight = tokens.weight
         self.scale = config.d_model**-0.5 if config.output_scale else 1.0
@@ -42,9 +45,9 @@ class LanguageHead(Part):
         """(..., C) -> (..., V)."""
         if self.dense is not None and self.norm is not None:
             inputs = (x, self.dense.weight, self.dense.bias)
-            u = self.step("projected", "B T C", self.dense(x), trace, "projected", inputs)
+            u = self.step("projected", self.axes, self.dense(x), trace, "projected", inputs)
             u = self.step(
-                "active", "B T C", self.function(u), trace, "active", (u,), activation=self.activation
+                "active", self.axes, self.function(u), trace, "active", (u,), activation=self.activation
             )
             x = self.norm(u, trace)
         scaled = x * self.scale if self.scale != 1.0 else x
@@ -67,6 +70,7 @@ class Pooling(Part):
         super().__init__()
         self.which = config.pooling
         self.dense = nn.Linear(config.d_model, config.d_model) if config.pooler else None
+        self.activation = config.pooler_activation
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, attention_mask: Tensor | None, trace: Trace | None = None) -> Tensor:
@@ -74,11 +78,20 @@ class Pooling(Part):
         row = x[torch.arange(len(x), device=x.device), self.position(x, attention_mask)]
         row = self.step("row", "B C", row, trace, self.which, (x, attention_mask))
         if self.dense is not None:
-            pooled = self.dense(self.dropout(row)).tanh()
+            pooled = self.dense(self.dropout(row))
             inputs = (row, self.dense.weight, self.dense.bias)
-            row = self.step("output", "B C", pooled, trace, "pooled", inputs)
+            if self.activation == "tanh":
+                row = self.step("output", "B C", pooled.tanh(), trace, "pooled", inputs)
+            else:
+                u = self.step("projected", "B C", pooled, trace, "projected", inputs)
+                row = self.activated(u, trace)
         kept: Tensor = self.dropout(row)
         return kept
+
+    def activated(self, u: Tensor, trace: Trace | None) -> Tensor:
+        """(B, C) -> (B, C): an activation that the layers know too."""
+        y = ACTIVATIONS[self.activation](u)
+        return self.step("output", "B C", y, trace, "active", (u,), activation=self.activation)
 
     def position(self, x: Tensor, attention_mask: Tensor | None) -> Tensor | int:
         """(B,): where the row stands in each text; padding may be on either side."""
@@ -107,15 +120,25 @@ class SequenceLabelHead(Part):
 
 
 class TokenLabelHead(Part):
-    """A score for each label of each token. Devlin et al. 2019, section 5.3."""
+    """A score for each label of each token.
+
+    Devlin et al. 2019, section 5.3; with a map before it: Clark et al. 2020, section 2.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
+        self.dense = nn.Linear(config.d_model, config.d_model) if config.label_transform else None
+        self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.dropout)
         self.output = nn.Linear(config.d_model, config.labels, bias=config.label_bias)
 
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """(..., C) -> (..., L)."""
+        if self.dense is not None:
+            inputs = (x, self.dense.weight, self.dense.bias)
+            u = self.step("projected", "B T C", self.dense(x), trace, "projected", inputs)
+            y = self.function(u)
+            x = self.step("active", "B T C", y, trace, "active", (u,), activation=self.activation)
         inputs = (x, self.output.weight, self.output.bias)
         logits = self.step("logits", "B T L", self.output(self.dropout(x)), trace, "logits", inputs)
         return with_probabilities(self, "B T L", logits, trace)

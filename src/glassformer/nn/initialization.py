@@ -64,6 +64,7 @@ _LAST_MAPS = (".self_attention.output", ".cross_attention.output", ".feed_forwar
 
 def _scale_residual(model: nn.Module) -> None:
     last = [module for name, module in model.named_modules() if name.endswith(_LAST_MAPS)]
-    for module in last:
-        assert isinstance(module, nn.Linear)
-        module.weight.data /= math.sqrt(len(last))
+    weights = {id(module.weight): module.weight for module in last}  # layers may share one
+    for weight in weights.values():
+        assert isinstance(weight, nn.Parameter)
+        weight.data /= math.sqrt(len(last))

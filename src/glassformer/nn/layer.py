@@ -16,12 +16,13 @@ from glassformer.nn.part import Part
 class Layer(Part):
     """Two or three sub-layers, each added to what came in.
 
-    Vaswani et al. 2017, section 3.1; with the norm first: Xiong et al. 2020.
+    Vaswani et al. 2017, section 3.1; with the norm first: Xiong et al. 2020; both reading the same row: Wang and
+    Komatsuzaki 2021.
     """
 
     def __init__(self, config: TransformerConfig, cross: bool) -> None:
         super().__init__()
-        self.norm_first = config.norm_first
+        self.norm_first, self.parallel = config.norm_first, config.parallel_residual
         self.self_attention = Attention(config, rotary=config.positions == "rotary")
         self.self_attention_norm = make_norm(config)
         if cross:
@@ -51,6 +52,8 @@ class Layer(Part):
             y: Tensor = self.cross_attention(h, memory_visible, memory=memory, cache=cache, trace=trace)
             return y
 
+        if self.parallel:
+            return self.side_by_side(x, attend, trace)
         x = self.residual("self_attention", x, attend, trace)
         if memory is not None:
             x = self.residual("cross_attention", x, attend_to_source, trace)
@@ -64,3 +67,10 @@ class Layer(Part):
         added = self.dropout(sublayer(norm(x, trace) if self.norm_first else x))
         after = self.step(f"after_{name}", "B T C", x + added, trace, "residual", (x, added))
         return after if self.norm_first else norm(after, trace)
+
+    def side_by_side(self, x: Tensor, attend: Callable[[Tensor], Tensor], trace: Trace | None) -> Tensor:
+        """What was there plus what both sub-layers make of it, neither knowing of the other."""
+        attended = self.dropout(attend(self.self_attention_norm(x, trace)))
+        thought = self.dropout(self.feed_forward(self.feed_forward_norm(x, trace), trace))
+        after = x + (thought + attended)
+        return self.step("after_feed_forward", "B T C", after, trace, "residual", (x, attended, thought))

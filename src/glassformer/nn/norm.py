@@ -12,36 +12,38 @@ from glassformer.nn.part import Part
 class LayerNorm(Part):
     """Each row shifted to mean 0 and scaled to variance 1, then stretched and moved. Ba et al. 2016."""
 
-    def __init__(self, d_model: int, eps: float) -> None:
+    def __init__(self, size: int, eps: float, axes: str) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(d_model))
-        self.bias = nn.Parameter(torch.zeros(d_model))
-        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.eps, self.axes = eps, axes
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
         """(..., C) -> (..., C)."""
         y = functional.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
-        return self.step("output", "B T C", y, trace, "layer_norm", (x, self.weight, self.bias), eps=self.eps)
+        return self.step(
+            "output", self.axes, y, trace, "layer_norm", (x, self.weight, self.bias), eps=self.eps
+        )
 
 
 class RMSNorm(Part):
     """Each row scaled to a mean square of 1, then stretched. Zhang and Sennrich 2019."""
 
-    def __init__(self, d_model: int, eps: float) -> None:
+    def __init__(self, size: int, eps: float, axes: str) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(d_model))
-        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps, self.axes = eps, axes
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
         """(..., C) -> (..., C)."""
         y = self.weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps))
-        return self.step("output", "B T C", y, trace, "rms_norm", (x, self.weight), eps=self.eps)
+        return self.step("output", self.axes, y, trace, "rms_norm", (x, self.weight), eps=self.eps)
 
 
 class NoNorm(Part):
     """Leaves every row as it is: in two dimensions a layer norm would keep only a sign."""
 
-    def __init__(self, d_model: int, eps: float) -> None:
+    def __init__(self, size: int, eps: float, axes: str) -> None:
         super().__init__()
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
@@ -54,4 +56,10 @@ NORMS = {"layer": LayerNorm, "rms": RMSNorm, "none": NoNorm}
 
 def make_norm(config: TransformerConfig) -> Part:
     """The norm that the configuration chooses."""
-    return NORMS[config.norm](config.d_model, config.norm_eps)
+    return NORMS[config.norm](config.d_model, config.norm_eps, "B T C")
+
+
+def make_table_norm(config: TransformerConfig) -> Part:
+    """The same for rows as wide as the tables."""
+    axes = "B T C" if config.embedding_size is None else "B T E"
+    return NORMS[config.norm](config.embedding_size or config.d_model, config.norm_eps, axes)

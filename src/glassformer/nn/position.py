@@ -60,18 +60,42 @@ class Waves(Part):
 
 
 class Rotary(nn.Module):
-    """Each pair of numbers, one of either half, turned by an angle that grows with the position. Su et al. 2021."""
+    """Each pair of numbers, one of either half, turned by an angle that grows with the position.
 
-    def __init__(self, head_size: int, base: float) -> None:
+    Su et al. 2021; a part of each head alone: Wang and Komatsuzaki 2021. Turns slowed to read longer texts: all alike,
+    Chen et al. 2023; only the slow ones, Grattafiori et al. 2024, section 3.2.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.head_size, self.base = head_size, base
+        self.size, self.base = config.rotary_size or config.size_of_head, config.rotary_base
+        self.stretch, self.length = config.rotary_stretch, config.rotary_stretch_length
+        self.low, self.high = config.rotary_stretch_low, config.rotary_stretch_high
+        self.formula = "turned"
+        self.constants: dict[str, float | None] = {"base": self.base}
+        if self.stretch != 1.0:
+            stretched = {"stretch": self.stretch, "length": self.length, "low": self.low, "high": self.high}
+            self.formula, self.constants = "turned_slowly", {**self.constants, "size": self.size, **stretched}
+        elif self.size != config.size_of_head:
+            self.formula, self.constants = "turned_in_part", {**self.constants, "size": self.size}
+
+    def speeds(self, device: torch.device) -> Tensor:
+        """(size / 2,): what is left of the speed of each turn."""
+        kept = torch.zeros(self.size // 2, dtype=torch.float64, device=device)
+        if self.length is not None:
+            turns = angles(torch.tensor(self.length, device=device), self.size, self.base) / (2 * math.pi)
+            kept = ((turns - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+        return kept + (1.0 - kept) / self.stretch
 
     def forward(self, x: Tensor, position_ids: Tensor) -> Tensor:
         """(B, H, T, D), (B, T) -> (B, H, T, D)."""
-        angle = angles(position_ids, self.head_size, self.base)[:, None]
+        angle = angles(position_ids, self.size, self.base)[:, None]
+        if self.stretch != 1.0:
+            angle = angle * self.speeds(angle.device)
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        left, right = x.chunk(2, dim=-1)
-        return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+        left, right = x[..., : self.size].chunk(2, dim=-1)
+        turned = torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+        return turned if self.size == x.shape[-1] else torch.cat([turned, x[..., self.size :]], dim=-1)
 
 
 class RelativeBias(Part):

@@ -20,11 +20,13 @@ class Stack(Part):
 
     def __init__(self, config: TransformerConfig, layers: int, causal: bool, cross: bool) -> None:
         super().__init__()
-        self.causal = causal
+        self.causal, self.window = causal, config.window if causal else None
         self.limit = config.max_positions if config.positions == "learned" else None
         self.embedding = Embedding(config)
         self.relative = RelativeBias(config, both_ways=not causal) if config.positions == "relative" else None
         self.layers = nn.ModuleList(Layer(config, cross) for _ in range(layers))
+        if config.distinct_layers is not None:
+            share(self.layers, config.distinct_layers)
         self.norm = make_norm(config) if config.final_norm else None
 
     def forward(
@@ -93,10 +95,11 @@ class Stack(Part):
         """Padding, the future, and what distance adds, for this stack's own attention."""
         queries, dtype = x.shape[1], x.dtype
         mask = None
-        if attention_mask is None and self.causal and queries > 1:
+        if attention_mask is None and self.causal and (queries > 1 or self.window is not None):
             attention_mask = torch.ones(1, keys.shape[1], dtype=torch.bool, device=x.device)
         if attention_mask is not None:
-            mask = mask_of(attention_mask, queries, self.causal, dtype)
+            mask = mask_of(attention_mask, queries, self.causal, dtype, self.window)
+            window = {} if self.window is None else {"window": self.window}
             mask = self.step(
                 "mask",
                 "B 1 Q K",
@@ -107,6 +110,7 @@ class Stack(Part):
                 queries=queries,
                 causal=self.causal,
                 never=torch.finfo(dtype).min,
+                **window,
             )
         if self.relative is None:
             return Visibility(mask)
@@ -138,3 +142,16 @@ class Stack(Part):
                 never=never,
             )
         )
+
+
+def share(layers: nn.ModuleList, distinct: int) -> None:
+    """Give layers the parameters of the first of their group: the same numbers, each run under its own name.
+
+    Lan et al. 2020, section 3.1.
+    """
+    for place, layer in enumerate(layers):
+        group = place * distinct // len(layers)
+        first = layers[-(-group * len(layers) // distinct)]
+        for path, part in layer.named_modules():
+            for name in dict(part.named_parameters(recurse=False)):
+                setattr(part, name, first.get_submodule(path).get_parameter(name))

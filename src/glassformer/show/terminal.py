@@ -53,6 +53,8 @@ ROW_BY_ROW = frozenset(
         "key",
         "value",
         "turned",
+        "turned_in_part",
+        "turned_slowly",
         "mixed",
         "attention_output",
         "up",

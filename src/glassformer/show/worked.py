@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from glassformer.glass.formulas import turning_rates
 from glassformer.glass.verify import as_array
 from glassformer.show.board import LINEAR, Board, Matrix
 from glassformer.show.numbers import HIDDEN, HIDDEN_MARK, PRECISION, factor, number
@@ -253,15 +254,17 @@ class Writer:
         return text, x[column] / math.sqrt(square + eps) * gamma
 
     def turned(self, row: int, column: int) -> Line:
-        """One number of a pair, turned."""
-        x, half = row_of(self.board.input(0), row), self.result.values.shape[1] // 2
-        position, base, pair = (
-            int(self.board.input(1).values[0, row]),
-            self.board.step.constants["base"],
-            column % half,
-        )
-        angle = position / base ** (2 * pair / (2 * half))
-        inside = f"{position}" if pair == 0 else f"{position} / {base:g}^({2 * pair}/{2 * half})"
+        """One number of a pair, turned; or one that stays as it is."""
+        x, constants = row_of(self.board.input(0), row), self.board.step.constants
+        size = constants.get("size", len(x))
+        if column >= size:
+            return self.number(x[column]), x[column]
+        position, half = int(self.board.input(1).values[0, row]), size // 2
+        pair, base = column % half, constants["base"]
+        angle = position * float(turning_rates(**{"size": size, **constants})[pair])
+        inside = f"{position}" if pair == 0 else f"{position} / {base:g}^({2 * pair}/{size})"
+        if "stretch" in constants:
+            inside = self.number(angle)
         left, right = x[pair], x[pair + half]
         if column < half:
             text = f"{self.factor(left)}·cos({inside}) − {self.factor(right)}·sin({inside})"
@@ -316,4 +319,6 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "active": Writer.active,
     "gated": Writer.gated,
     "turned": Writer.turned,
+    "turned_in_part": Writer.turned,
+    "turned_slowly": Writer.turned,
 }
