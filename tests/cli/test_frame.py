@@ -50,6 +50,9 @@ def test_a_path_that_cannot_be_used_is_named() -> None:
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "there.txt")
     assert refusal(missing) == "there.txt: no such file or directory; give a path that exists and may be used"
 
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert refusal(full) == "the system refused: no space left on device"
+
 
 def test_a_mistake_of_our_own_keeps_its_traceback() -> None:
     assert refusal(ZeroDivisionError("ours")) is None

@@ -18,7 +18,7 @@ def refusal(error: Exception) -> str | None:
         case OSError(strerror=str(reason), filename=str(name)):
             sentence = f"{name}: {reason.lower()}; give a path that exists and may be used"
         case OSError():
-            sentence = f"the system refused: {error}"
+            sentence = f"the system refused: {(error.strerror or str(error)).lower()}"
         case _:
             return None
     return " ".join(sentence.split())
