@@ -256,7 +256,11 @@ def empty(config: TransformerConfig) -> Transformer:
 
 
 def fill(transformer: Transformer, stored: Stored, family: Family, raw: Mapping[str, Any]) -> None:
-    """Give every parameter its tensor."""
+    """Give every parameter its tensor, one after the other.
+
+    They are copied out of the mapped file: memory that lies as torch would lay it gives the same last digit as the
+    model that was saved, and a file that changes under a running model changes nothing.
+    """
     shapes = {name: tuple(parameter.shape) for name, parameter in transformer.named_parameters()}
     rules = family.names(raw, transformer.config)
     used, tied = planned(stored.shapes, shapes, rules, prefixed=not family.architecture(raw).bare)
@@ -264,7 +268,7 @@ def fill(transformer: Transformer, stored: Stored, family: Family, raw: Mapping[
     dtype = DTYPES[transformer.config.dtype]
     for move in used:
         for name, piece in to_ours(move, stored.tensor(move.theirs)).items():
-            parameter = nn.Parameter(piece.to(dtype).contiguous())
+            parameter = nn.Parameter(torch.empty(piece.shape, dtype=dtype).copy_(piece))
             for module, attribute in places[name]:
                 setattr(module, attribute, parameter)
     for move in tied:
