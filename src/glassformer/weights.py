@@ -32,6 +32,7 @@ def _turned(weight: Tensor) -> Tensor:
 
 AS_IS = Reshape(ours=lambda w: (w,), theirs=lambda pieces: pieces[0])
 TRANSPOSED = Reshape(ours=lambda w: (_turned(w),), theirs=lambda pieces: _turned(pieces[0]))
+ROW = Reshape(ours=lambda w: (w[0],), theirs=lambda pieces: pieces[0][None])  # stored as a matrix of one row
 THIRDS = Reshape(ours=lambda w: w.chunk(3), theirs=lambda pieces: torch.cat([*pieces]))  # q over k over v
 TRANSPOSED_THIRDS = Reshape(  # q beside k beside v
     ours=lambda w: tuple(map(_turned, w.chunk(3, dim=-1))),

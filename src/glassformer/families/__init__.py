@@ -3,10 +3,17 @@
 import difflib
 
 from glassformer.errors import InputError
+from glassformer.families.bart import BART
 from glassformer.families.bert import BERT
 from glassformer.families.family import Family, Raw
 from glassformer.families.gpt2 import GPT2
+from glassformer.families.m2m_100 import M2M_100
+from glassformer.families.marian import MARIAN
+from glassformer.families.mbart import MBART
+from glassformer.families.mt5 import MT5
+from glassformer.families.pegasus import PEGASUS
 from glassformer.families.roberta import ROBERTA
+from glassformer.families.t5 import T5
 from glassformer.families.transformer import TRANSFORMER
 
 FAMILIES: dict[str, Family] = {
@@ -14,6 +21,13 @@ FAMILIES: dict[str, Family] = {
     "bert": BERT,
     "roberta": ROBERTA,
     "gpt2": GPT2,
+    "bart": BART,
+    "mbart": MBART,
+    "t5": T5,
+    "mt5": MT5,
+    "marian": MARIAN,
+    "pegasus": PEGASUS,
+    "m2m_100": M2M_100,
 }
 
 
