@@ -33,8 +33,8 @@ STACK = (
     Kind(
         r"ids|embedding\.tokens",
         "The words become numbers",
-        "A model reads numbers, not words. Each word has its place in the vocabulary. Written as a row that is"
-        " 1 at that place and 0 everywhere else, and multiplied by the embedding weights, it picks out the"
+        "A model reads numbers, not words. Each word has its place in the vocabulary. Written as a row that"
+        " is 1 at that place and 0 everywhere else, and multiplied by the embedding weights, it picks out the"
         " word's own row.",
         "What is written so far becomes numbers",
         "The decoder reads what has been written so far, beginning with a token that only says: begin. All of"
