@@ -3,18 +3,28 @@
 import difflib
 
 from glassformer.errors import InputError
+from glassformer.families.albert import ALBERT
 from glassformer.families.bart import BART
 from glassformer.families.bert import BERT
+from glassformer.families.camembert import CAMEMBERT
+from glassformer.families.distilbert import DISTILBERT
+from glassformer.families.electra import ELECTRA
 from glassformer.families.family import Family, Raw
 from glassformer.families.gpt2 import GPT2
+from glassformer.families.gpt_neox import GPT_NEOX
+from glassformer.families.llama import LLAMA
 from glassformer.families.m2m_100 import M2M_100
 from glassformer.families.marian import MARIAN
 from glassformer.families.mbart import MBART
+from glassformer.families.mistral import MISTRAL
 from glassformer.families.mt5 import MT5
+from glassformer.families.opt import OPT
 from glassformer.families.pegasus import PEGASUS
+from glassformer.families.qwen2 import QWEN2
 from glassformer.families.roberta import ROBERTA
 from glassformer.families.t5 import T5
 from glassformer.families.transformer import TRANSFORMER
+from glassformer.families.xlm_roberta import XLM_ROBERTA
 
 FAMILIES: dict[str, Family] = {
     "transformer": TRANSFORMER,
@@ -28,6 +38,16 @@ FAMILIES: dict[str, Family] = {
     "marian": MARIAN,
     "pegasus": PEGASUS,
     "m2m_100": M2M_100,
+    "albert": ALBERT,
+    "camembert": CAMEMBERT,
+    "distilbert": DISTILBERT,
+    "electra": ELECTRA,
+    "gpt_neox": GPT_NEOX,
+    "llama": LLAMA,
+    "mistral": MISTRAL,
+    "opt": OPT,
+    "qwen2": QWEN2,
+    "xlm-roberta": XLM_ROBERTA,
 }
 
 
