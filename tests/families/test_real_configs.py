@@ -1,0 +1,154 @@
+"""What published checkpoints say of themselves: read as `transformers` reads it, with as many parameters."""
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from glassformer.errors import InputError
+from glassformer.families import family_of
+from glassformer.model import Transformer
+
+LLAMA_3 = {
+    "factor": 32.0,
+    "high_freq_factor": 4.0,
+    "low_freq_factor": 1.0,
+    "original_max_position_embeddings": 8192,
+    "rope_type": "llama3",
+}
+REAL: dict[str, dict[str, Any]] = {  # as published, but for keys that change no number
+    "distilbert-base-uncased-finetuned-sst-2-english": {
+        "activation": "gelu", "architectures": ["DistilBertForSequenceClassification"], "dim": 768,
+        "finetuning_task": "sst-2", "hidden_dim": 3072, "id2label": {"0": "NEGATIVE", "1": "POSITIVE"},
+        "label2id": {"NEGATIVE": 0, "POSITIVE": 1}, "max_position_embeddings": 512, "model_type": "distilbert",
+        "n_heads": 12, "n_layers": 6, "output_past": True, "pad_token_id": 0, "sinusoidal_pos_embds": False,
+        "tie_weights_": True, "vocab_size": 30522,
+    },
+    "albert-base-v2": {
+        "architectures": ["AlbertForMaskedLM"], "attention_probs_dropout_prob": 0, "down_scale_factor": 1,
+        "embedding_size": 128, "gap_size": 0, "hidden_act": "gelu_new", "hidden_dropout_prob": 0,
+        "hidden_size": 768, "inner_group_num": 1, "intermediate_size": 3072, "layer_norm_eps": 1e-12,
+        "max_position_embeddings": 512, "model_type": "albert", "net_structure_type": 0,
+        "num_attention_heads": 12, "num_hidden_groups": 1, "num_hidden_layers": 12, "num_memory_blocks": 0,
+        "type_vocab_size": 2, "vocab_size": 30000,
+    },
+    "google/electra-small-discriminator": {
+        "architectures": ["ElectraForPreTraining"], "embedding_size": 128, "hidden_act": "gelu",
+        "hidden_size": 256, "intermediate_size": 1024, "layer_norm_eps": 1e-12, "model_type": "electra",
+        "max_position_embeddings": 512, "num_attention_heads": 4, "num_hidden_layers": 12,
+        "type_vocab_size": 2, "vocab_size": 30522,
+    },
+    "xlm-roberta-base": {
+        "architectures": ["XLMRobertaForMaskedLM"], "bos_token_id": 0, "eos_token_id": 2, "hidden_act": "gelu",
+        "hidden_size": 768, "intermediate_size": 3072, "layer_norm_eps": 1e-05, "max_position_embeddings": 514,
+        "model_type": "xlm-roberta", "num_attention_heads": 12, "num_hidden_layers": 12,
+        "output_past": True, "pad_token_id": 1, "position_embedding_type": "absolute", "type_vocab_size": 1,
+        "vocab_size": 250002,
+    },
+    "camembert-base": {
+        "architectures": ["CamembertForMaskedLM"], "bos_token_id": 5, "eos_token_id": 6, "hidden_act": "gelu",
+        "hidden_size": 768, "intermediate_size": 3072, "layer_norm_eps": 1e-05, "max_position_embeddings": 514,
+        "model_type": "camembert", "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 1,
+        "type_vocab_size": 1, "vocab_size": 32005,
+    },
+    "facebook/opt-125m": {
+        "_remove_final_layer_norm": False, "activation_function": "relu", "architectures": ["OPTForCausalLM"],
+        "attention_dropout": 0.0, "do_layer_norm_before": True, "dropout": 0.1, "ffn_dim": 3072,
+        "hidden_size": 768, "max_position_embeddings": 2048, "model_type": "opt", "num_attention_heads": 12,
+        "num_hidden_layers": 12, "pad_token_id": 1, "vocab_size": 50272, "word_embed_proj_dim": 768,
+    },
+    "EleutherAI/pythia-70m": {
+        "architectures": ["GPTNeoXForCausalLM"], "bos_token_id": 0, "eos_token_id": 0, "hidden_act": "gelu",
+        "hidden_size": 512, "intermediate_size": 2048, "layer_norm_eps": 1e-05, "max_position_embeddings": 2048,
+        "model_type": "gpt_neox", "num_attention_heads": 8, "num_hidden_layers": 6, "rotary_emb_base": 10000,
+        "rotary_pct": 0.25, "tie_word_embeddings": False, "use_parallel_residual": True, "vocab_size": 50304,
+    },
+    "TinyLlama/TinyLlama-1.1B-Chat-v1.0": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "hidden_act": "silu",
+        "hidden_size": 2048, "intermediate_size": 5632, "max_position_embeddings": 2048, "model_type": "llama",
+        "num_attention_heads": 32, "num_hidden_layers": 22, "num_key_value_heads": 4, "pretraining_tp": 1,
+        "rms_norm_eps": 1e-05, "rope_scaling": None, "rope_theta": 10000.0, "tie_word_embeddings": False,
+        "vocab_size": 32000,
+    },
+    "HuggingFaceTB/SmolLM-135M": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "hidden_act": "silu",
+        "hidden_size": 576, "intermediate_size": 1536, "max_position_embeddings": 2048, "model_type": "llama",
+        "num_attention_heads": 9, "num_hidden_layers": 30, "num_key_value_heads": 3, "rms_norm_eps": 1e-05,
+        "rope_scaling": None, "rope_theta": 10000.0, "tie_word_embeddings": True, "vocab_size": 49152,
+    },
+    "meta-llama/Llama-3.2-1B": {
+        "architectures": ["LlamaForCausalLM"], "attention_bias": False, "head_dim": 64, "hidden_act": "silu",
+        "hidden_size": 2048, "intermediate_size": 8192, "max_position_embeddings": 131072, "mlp_bias": False,
+        "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8,
+        "rms_norm_eps": 1e-05, "rope_scaling": LLAMA_3, "rope_theta": 500000.0, "tie_word_embeddings": True,
+        "vocab_size": 128256,
+    },
+    "mistralai/Mistral-7B-v0.1": {
+        "architectures": ["MistralForCausalLM"], "hidden_act": "silu", "hidden_size": 4096,
+        "intermediate_size": 14336, "max_position_embeddings": 32768, "model_type": "mistral",
+        "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
+        "rope_theta": 10000.0, "sliding_window": 4096, "tie_word_embeddings": False, "vocab_size": 32000,
+    },
+    "mistralai/Mistral-7B-v0.3": {
+        "architectures": ["MistralForCausalLM"], "hidden_act": "silu", "hidden_size": 4096,
+        "intermediate_size": 14336, "max_position_embeddings": 32768, "model_type": "mistral",
+        "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-05,
+        "rope_theta": 1000000.0, "sliding_window": None, "tie_word_embeddings": False, "vocab_size": 32768,
+    },
+    "Qwen/Qwen2.5-0.5B": {
+        "architectures": ["Qwen2ForCausalLM"], "hidden_act": "silu", "hidden_size": 896,
+        "intermediate_size": 4864, "max_position_embeddings": 32768, "max_window_layers": 24,
+        "model_type": "qwen2", "num_attention_heads": 14, "num_hidden_layers": 24, "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "sliding_window": 32768, "tie_word_embeddings": True,
+        "use_mrope": False, "use_sliding_window": False, "vocab_size": 151936,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_configuration_is_read_as_theirs(name: str) -> None:
+    raw = REAL[name]
+    own, family = family_of(raw).config(raw), family_of(raw)
+    theirs = transformers.AutoConfig.for_model(**raw)
+    assert family.config({**theirs.to_dict(), "architectures": raw["architectures"]}) == own
+    assert family.config(family.published(own, raw)) == own
+    with torch.device("meta"):
+        model = Transformer(own)
+        reference = getattr(transformers, raw["architectures"][0])(theirs)
+    replaced = own.d_model + 1 if own.label_transform else 0  # one score more, which stays at 0
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count - replaced == sum(parameter.numel() for parameter in reference.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name, raw in REAL.items() if raw["model_type"] == "llama"])
+def test_what_is_written_is_read_by_them_as_before(name: str) -> None:
+    """In the words of both ages."""
+    raw = REAL[name]
+    family = family_of(raw)
+    written = family.published(family.config(raw), raw)
+    first, second = (transformers.AutoConfig.for_model(**each) for each in (raw, written))
+    assert first.rope_parameters == second.rope_parameters
+    assert first.head_dim == second.head_dim
+
+
+REFUSED = {
+    "word_embed_proj_dim is 512": {
+        **REAL["facebook/opt-125m"],
+        "hidden_size": 1024,
+        "word_embed_proj_dim": 512,
+    },
+    "rope_scaling is 'yarn'": {
+        **REAL["HuggingFaceTB/SmolLM-135M"],
+        "rope_scaling": {"rope_type": "yarn", "factor": 4.0},
+    },
+    "use_sliding_window is True": {**REAL["Qwen/Qwen2.5-0.5B"], "use_sliding_window": True},
+    "layer_types is": {**REAL["Qwen/Qwen2.5-0.5B"], "layer_types": ["sliding_attention"] * 24},
+    "inner_group_num is 2": {**REAL["albert-base-v2"], "inner_group_num": 2},
+}
+
+
+@pytest.mark.parametrize("part", REFUSED)
+def test_what_is_not_computed_is_named(part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        family_of(REFUSED[part]).config(REFUSED[part])
