@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
+from glassformer.families import FAMILIES
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
@@ -456,3 +457,34 @@ def test_a_model_says_what_it_reads(name: str, given: tuple[Tensor | None, ...],
     if name == "gpt2":
         with pytest.raises(InputError, match="no encoder"):
             made(name).encode(ids(1, 3))
+
+
+# ------------------------------------------------------------------ real sizes
+
+
+REAL_SIZES: dict[str, dict[str, Any]] = {
+    "bert-base": {"model_type": "bert"},  # a silent config.json means the sizes of the paper
+    "gpt2": {"model_type": "gpt2"},
+}
+
+
+def verified_at_real_size(name: str) -> float:
+    """The largest relative difference between a float32 run of 40 tokens and its formulas in float64."""
+    raw = REAL_SIZES[name]
+    torch.manual_seed(7)
+    model = Transformer(FAMILIES[raw["model_type"]].config(raw)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    trace = Trace()
+    read = torch.randint(1000, 30_000, (1, 40), generator=torch.Generator().manual_seed(1))
+    answer(model, read, read, trace=trace)
+    verified = trace.verify()
+    assert not verified.unchecked
+    return verified.max_relative_error
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", REAL_SIZES)
+def test_a_model_of_real_size_in_float32_is_its_formulas(name: str) -> None:
+    assert verified_at_real_size(name) <= 1e-4

@@ -69,10 +69,12 @@ def shipped() -> dict[str, Path]:
 
 def resolve(name: str | Path) -> Path:
     """The folder of a model: itself, that of one that ships, or one fetched from the hub."""
-    path = Path(name).expanduser()
-    if path.is_dir():
+    if not str(name).strip():
+        raise InputError("the model has no name; give a folder, a name that ships, or a name on the hub")
+    path = Path(os.path.expanduser(name))  # unlike Path.expanduser, no error where there is no such user
+    if os.path.isdir(path):  # unlike Path.is_dir, no error where the name is too long to be a path
         return path
-    if path.is_file():
+    if os.path.isfile(path):
         raise InputError(f"{name} is a file; give the folder that holds {CONFIG} and {WEIGHTS}")
     within = shipped()
     if str(name) in within:

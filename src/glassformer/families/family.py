@@ -23,6 +23,11 @@ ACTIVATIONS = {  # every published spelling -> ours; the first of each kind is t
     "silu": "silu",
     "swish": "silu",
 }
+KINDS: dict[tuple[type, ...], str] = {  # what a key's default is -> what its value must be
+    (bool,): "true or false",
+    (int, float): "a number",
+    (str,): "a word",
+}
 LABEL_HEADS = ("sequence-label", "token-label")
 NO_NUMBERS = (
     "dtype",
@@ -48,6 +53,9 @@ class Key:
 
     def read(self, value: Any) -> Any:
         """The value of our field."""
+        kind = next((kind for kind in KINDS if type(self.default) in kind), None)
+        if kind is not None and value is not None and type(value) not in kind:
+            raise InputError(f"config.json says {self.theirs} is {value!r}; expected {KINDS[kind]}")
         if self.fixed and value != self.default:
             raise refusal(self.theirs, value, repr(self.default))
         if not self.spellings:
@@ -165,8 +173,8 @@ class Family:
         own = self.architecture(raw).label_names
         if len(own) == config.labels:
             return own
-        given = {int(number): str(name) for number, name in (raw.get("id2label") or {}).items()}
-        return tuple(given.get(number, f"LABEL_{number}") for number in range(config.labels))
+        given = {str(number): str(name) for number, name in label_names(raw).items()}
+        return tuple(given.get(str(number), f"LABEL_{number}") for number in range(config.labels))
 
     # ------------------------------------------------------------------ writing
 
@@ -212,9 +220,17 @@ class Family:
             yield from (name for name in architecture.optional if not getattr(config, name))
 
 
+def label_names(raw: Raw) -> Mapping[str, str]:
+    """The labels of a published configuration, by their numbers written out."""
+    given = raw.get("id2label") or {}
+    if not isinstance(given, Mapping):
+        raise InputError(f"config.json says id2label is {given!r}; expected an object of numbers and names")
+    return given
+
+
 def label_count(raw: Raw) -> int:
     """How many labels a published configuration has; 2 where it is silent."""
-    return len(raw.get("id2label") or ()) or int(raw.get("num_labels") or 2)
+    return len(label_names(raw)) or raw.get("num_labels") or 2
 
 
 def label_keys(labels: Sequence[str]) -> dict[str, Any]:
