@@ -1,6 +1,7 @@
 """`glassformer train`: a run from beginning to end, and everything that it refuses."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from glassformer.errors import InputError
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.roles import Place, locate
+from glassformer.training.run import Prepared
 
 from .conftest import Call, assert_refused
 
@@ -200,6 +202,20 @@ def test_another_recipe_cannot_go_on(call: Call, tmp_path: Path, recipe: Path, d
 def test_a_device_that_is_not_there(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
     words = ("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "run"), "--device")
     assert_refused(call(*words, "abacus"), "abacus", "cpu, cuda or auto")
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    call: Call, tmp_path: Path, recipe: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(prepared: Prepared) -> Iterator[Record]:
+        yield Record(kind="checkpoint", step=2, epoch=1, seconds=1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Prepared, "records", interrupted)
+    result = call("train", str(recipe), "--data", str(data), "--out", str(tmp_path / "run"))
+    assert result.code == 130
+    assert "--resume goes on" in result.err
+    assert "Traceback" not in result.err
 
 
 def test_files_of_a_role_replace_the_folders(data: Path) -> None:

@@ -44,7 +44,7 @@ def progress() -> Iterator[Shown]:
         TextColumn("{task.percentage:3.0f} %"),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True, highlight=False)) as bar:
+    with Progress(*columns, console=Console(stderr=True, highlight=False), refresh_per_second=2) as bar:
         yield Bar(bar)
 
 
