@@ -32,6 +32,16 @@ length_penalty_option: Decorator = click.option(
 )
 
 
+from_option: Decorator = click.option(
+    "--from",
+    "source_language",
+    help="What language the text is in, for models of many. [default: the model's own]",
+)
+to_option: Decorator = click.option(
+    "--to", "target_language", help="What language to translate into, for models of many."
+)
+
+
 def chosen_device(name: str) -> str:
     """The device's name for torch."""
     import torch

@@ -13,7 +13,9 @@ from glassformer.cli.options import (
     beams_option,
     decoding_of,
     device_option,
+    from_option,
     length_penalty_option,
+    to_option,
     translator,
 )
 from glassformer.cli.progress import counting
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="A model that ships, a folder, or a hub name.",
 )
+@from_option
+@to_option
 @beams_option
 @length_penalty_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: text, tokens, probabilities.")
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 def translate(
     text: tuple[str, ...],
     name: str,
+    source_language: str | None,
+    target_language: str | None,
     beams: int | None,
     length_penalty: float | None,
     as_json: bool,
@@ -57,6 +63,7 @@ def translate(
     Each TEXT is one sentence. Without any, every line of standard input is one; an empty line stays empty.
     """
     model, task = translator(name, device)
+    task = task.between(source_language, target_language)
     decoding = decoding_of(task, beams, length_penalty)
     with_keyboard = not text and sys.stdin.isatty()
     if with_keyboard:

@@ -9,6 +9,7 @@ from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch
 from glassformer.decoding.beam import Beam
 from glassformer.decoding.chooser import Chooser
+from glassformer.decoding.constraints import Constraints
 from glassformer.decoding.greedy import Greedy
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.reader import Reader, evaluating, left_padded
@@ -37,7 +38,7 @@ def search(
         chooser = Greedy(most, closing, options)
     else:
         chooser = Beam(most, closing, options, history)
-    for _ in run(model, batch, chooser):
+    for _ in run(model, batch, chooser, _rules(batch, options, most, closing)):
         pass
     return [hypotheses[: options.keep] for hypotheses in chooser.hypotheses()]
 
@@ -49,21 +50,27 @@ def stream(
     if options.beams > 1:
         raise InputError(f"{options.beams} beams agree only at the end; to see tokens come, use beams = 1")
     most, closing = _prepared(model, batch, options, ends)
-    return run(model, batch, Greedy(most, closing, options, alternatives))
+    chooser = Greedy(most, closing, options, alternatives)
+    return run(model, batch, chooser, _rules(batch, options, most, closing))
 
 
 @torch.inference_mode()
-def run(model: Transformer, batch: Batch, chooser: Chooser) -> Iterator[Token]:
+def run(
+    model: Transformer, batch: Batch, chooser: Chooser, rules: Constraints | None = None
+) -> Iterator[Token]:
     """Read, score, choose, until nothing is open."""
     with evaluating(model):
         reader, logits = begin(model, batch)
         while True:
-            choice = chooser.choose(score(logits))
+            scored = score(logits)
+            choice = chooser.choose(scored if rules is None else rules.allowed(scored))
             yield from choice.certain
             if not len(choice.tokens):
                 return
             if choice.rows is not None:
                 reader.select(choice.rows)
+            if rules is not None:
+                rules.follow(choice.tokens, choice.rows)
             logits = reader.read(choice.tokens[:, None])
 
 
@@ -108,6 +115,10 @@ def _prepared(
 ) -> tuple[list[int], Tensor]:
     closing = torch.tensor(sorted(ends), dtype=torch.long, device=_target(batch).device)
     return limits(batch, options, model.config), closing
+
+
+def _rules(batch: Batch, options: Decoding, most: list[int], closing: Tensor) -> Constraints | None:
+    return Constraints(options, _target(batch), most, closing) if options.constrained else None
 
 
 def _target(batch: Batch) -> Tensor:

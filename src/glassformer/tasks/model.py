@@ -8,7 +8,6 @@ import torch
 
 from glassformer import pretrained
 from glassformer.config import TransformerConfig
-from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
@@ -20,7 +19,7 @@ from glassformer.tasks.generation import Generation
 from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Task, Text
-from glassformer.tasks.translation import DECODING, Translation
+from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
 
 SOURCE_TOKENIZER = "source_tokenizer"  # folder of the source's own vocabulary, where it has one
@@ -62,11 +61,20 @@ class Model:
         *,
         keep: str | Iterable[str] = "*",
         edits: Mapping[str, Edit] | None = None,
+        **languages: str,
     ) -> Trace:
-        """Every number of the run that makes the answer to this text; `edits` replaces some of them on the way."""
+        """Every number of the run that makes the answer to this text; `edits` replaces some of them on the way.
+
+        A translator of many languages is told `source_language` and `target_language` here too.
+        """
         if context is not None:
             text = (str(text), context)
-        run = self.task.run(self.transformer, text)
+        task = self.task
+        if languages:
+            if not isinstance(task, Translation):
+                raise InputError("languages were named, but this model does not translate; leave them out")
+            task = task.between(**languages)
+        run = task.run(self.transformer, text)
         trace = Trace(keep, edits)
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
@@ -97,11 +105,8 @@ def load(name: str | Path) -> Model:
 def task_of(checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None) -> Task:
     """What a checkpoint is for, by its stacks and its head."""
     config, labels = checkpoint.transformer.config, checkpoint.labels
-    if config.stack == "encoder-decoder":
-        decoding = Decoding.read(
-            checkpoint.generation, beams=DECODING.beams, beyond_source=DECODING.beyond_source
-        )
-        return Translation(tokenizer, source_tokenizer, decoding=decoding)
+    if config.stack == "encoder-decoder" and config.head == "language-model":
+        return Translation.published(tokenizer, source_tokenizer, checkpoint.generation, checkpoint.raw)
     tasks: dict[str, Task] = {
         "language-model": Generation(tokenizer),
         "masked-language-model": Filling(tokenizer),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Encoding, Tokenizer
 
 LOT = 32  # texts read at once
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,31 @@ def batch_of(model: Transformer, tokenizer: Tokenizer, encodings: Sequence[Encod
         segments = (
             pad([encoding.segments for encoding in encodings], 0)[0] if model.config.segments > 1 else None
         )
-        batch = Batch(source=ids, source_mask=mask, segments=segments)
+        target = None
+        if model.decoder is not None:
+            target = pad([turned(encoding.ids) for encoding in encodings], tokenizer.pad_id or 0)[0]
+        batch = Batch(
+            source=ids,
+            source_mask=mask,
+            segments=segments,
+            target=target,
+            target_mask=None if target is None else mask,
+        )
     return batch.to(model.tokens.weight.device)
+
+
+def turned(items: list[Item]) -> list[Item]:
+    """What a decoder reads that reads its source once more: behind its own end (Lewis et al. 2020, section 3.1)."""
+    return [*items[-1:], *items[:-1]]
 
 
 def one_run(model: Transformer, tokenizer: Tokenizer, text: Text, answer: str) -> Run:
     """The run of one text alone."""
     encodings = encoded(tokenizer, [text], model.config.max_positions)
-    side = "decoder" if model.encoder is None else "encoder"
-    return Run(batch_of(model, tokenizer, encodings), {side: [encodings[0].tokens]}, answer)
+    tokens = {"encoder": [encodings[0].tokens]} if model.encoder is not None else {}
+    if model.decoder is not None:
+        tokens["decoder"] = [turned(encodings[0].tokens) if tokens else encodings[0].tokens]
+    return Run(batch_of(model, tokenizer, encodings), tokens, answer)
 
 
 @torch.inference_mode()

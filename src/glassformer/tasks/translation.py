@@ -1,7 +1,9 @@
 """Translation: a text in one language in, the same in another out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 
@@ -14,6 +16,7 @@ from glassformer.decoding.search import search, stream
 from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.tasks.task import Run, Text
+from glassformer.text.languages import Languages
 from glassformer.text.tokenizer import Tokenizer
 
 DECODING = Decoding(beams=5, beyond_source=50)  # Vaswani et al. 2017, section 6.1, with one beam more
@@ -42,7 +45,7 @@ class Translation:
 
     An answer begins with the token `start` (by default the tokenizer's <bos>) and is closed by one of `ends`
     (its <eos>). Without a `source_tokenizer` both languages share one. `decoding` holds for every call that
-    brings none of its own.
+    brings none of its own. A model of many languages is told which: `source_language`, `target_language`.
     """
 
     def __init__(
@@ -61,6 +64,59 @@ class Translation:
         self.pad = tokenizer.pad_id if tokenizer.pad_id is not None else self.ends[0]
         source_pad = self.source_tokenizer.pad_id
         self.source_pad = source_pad if source_pad is not None else 0
+        self.languages = Languages.of(self.source_tokenizer)
+        self.source_language: int | None = None  # their tokens
+        self.target_language: int | None = None
+
+    @classmethod
+    def published(
+        cls,
+        tokenizer: Tokenizer,
+        source_tokenizer: Tokenizer | None,
+        generation: Mapping[str, Any],
+        raw: Mapping[str, Any],
+    ) -> Self:
+        """As a checkpoint's generation_config.json says, or, where it has none, its config.json."""
+        said = generation or raw
+        start = generation.get("decoder_start_token_id", raw.get("decoder_start_token_id"))
+        ends = generation.get("eos_token_id", raw.get("eos_token_id"))
+        defaults: dict[str, Any] = {"beams": DECODING.beams}
+        if not said.get("max_length"):
+            defaults["beyond_source"] = DECODING.beyond_source
+        return cls(
+            tokenizer,
+            source_tokenizer,
+            start=start,
+            ends=[ends] if isinstance(ends, int) else ends,
+            decoding=Decoding.read(said, **defaults),
+        )
+
+    def between(self, source_language: str | None = None, target_language: str | None = None) -> Self:
+        """The same task from one language, or into another."""
+        task = copy(self)
+        if source_language is not None:
+            if self.languages.place == "announced":
+                raise InputError(
+                    "this model sees by itself what language a text is in; name target_language alone"
+                )
+            task.source_language = self.languages.id(source_language)
+        if target_language is not None:
+            task.target_language = self.languages.id(target_language)
+            if self.languages.place == "after":
+                task.start = task.target_language
+        return task
+
+    def decided(self, decoding: Decoding | None) -> Decoding:
+        """How to search, the token that the target's language puts first included."""
+        decoding = decoding or self.decoding
+        if self.languages.place != "before":
+            return decoding
+        asked = (self.target_language, decoding.first, self.decoding.first)
+        first = next((token for token in asked if token is not None), None)
+        if first is None:
+            known = ", ".join(sorted(self.languages.ids))
+            raise InputError(f"this model writes many languages; name target_language, one of {known}")
+        return replace(decoding, first=first)
 
     def batch(self, pairs: Sequence[Pair]) -> Batch:
         """Sources and targets to learn from: target is <bos> + ids, labels are ids + <eos>."""
@@ -83,7 +139,10 @@ class Translation:
             if not text.strip():
                 which = f"text {number} of {len(texts)}" if len(texts) > 1 else "the text"
                 raise InputError(f"{which} is empty; give at least one word to translate")
-        encoded = self.source_tokenizer.ids(texts)
+        encoded = [
+            self.languages.framed(ids, self.source_language, self.target_language)
+            for ids in self.source_tokenizer.ids(texts)
+        ]
         limit = config.max_positions
         for text, ids in zip(texts, encoded, strict=True):
             if len(ids) > limit and config.positions not in UNBOUNDED:
@@ -114,7 +173,7 @@ class Translation:
         tokens: int = 8192,
     ) -> Iterator[tuple[int, TranslationAnswer]]:
         """(number of the text, translation) as they are found, short texts first."""
-        decoding = decoding or self.decoding
+        decoding = self.decided(decoding)
         encoded = self.sources(texts, model.config)
         device = model.tokens.weight.device
         for numbers in batches([len(ids) for ids in encoded], tokens // decoding.beams):
@@ -127,16 +186,14 @@ class Translation:
     ) -> Iterator[Token]:
         """Every token of a greedy translation as soon as it is chosen."""
         question = self._one(model, text)
-        return stream(model, question, decoding, ends=self.ends, alternatives=alternatives)
+        return stream(model, question, self.decided(decoding), ends=self.ends, alternatives=alternatives)
 
     def tree(
         self, model: Transformer, text: str, decoding: Decoding | None = None
     ) -> tuple[TranslationAnswer, list[Candidates]]:
         """A translation, and all that its beam search weighed, step by step."""
         history: list[Candidates] = []
-        found = search(
-            model, self._one(model, text), decoding or self.decoding, ends=self.ends, history=history
-        )
+        found = search(model, self._one(model, text), self.decided(decoding), ends=self.ends, history=history)
         return self.told(found[0]), history
 
     def told(self, hypotheses: Sequence[Hypothesis]) -> TranslationAnswer:
@@ -155,10 +212,17 @@ class Translation:
         return replace(best, others=tuple(others)) if others else best
 
     def answer(
-        self, model: Transformer, texts: Sequence[Text], decoding: Decoding | None = None
+        self,
+        model: Transformer,
+        texts: Sequence[Text],
+        decoding: Decoding | None = None,
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
     ) -> list[TranslationAnswer]:
         """`translate`, as every task calls it."""
-        return self.translate(model, [_single(text) for text in texts], decoding)
+        task = self.between(source_language, target_language)
+        return task.translate(model, [_single(text) for text in texts], decoding)
 
     def run(self, model: Transformer, text: Text) -> Run:
         """The decoder's last run: all positions of the translation, each seeing what stands before it."""

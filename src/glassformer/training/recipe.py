@@ -192,6 +192,11 @@ DECODING = {  # Decoding belongs to a lower room, which knows nothing of recipes
     "length_penalty": "above 0 favours long outputs, below 0 short ones",
     "early_stopping": "when the search is over: true at once, false when no open output is better, 'never'",
     "keep": "outputs handed back for each input",
+    "min_length": "shortest output in tokens",
+    "no_repeat": "no so many tokens in a row twice; 0: as often as is likely",
+    "first": "the number of the token that every output starts with",
+    "last": "the number of the token that ends an output that has no room for more",
+    "never": "sequences of token numbers that are not written",
 }
 
 
@@ -277,9 +282,12 @@ def _fit(declared: Any, value: Any) -> Any:
         return value if type(value) is str and value in get_args(declared) else None
     if get_origin(declared) is tuple:
         kinds = get_args(declared)
-        items = value if isinstance(value, list | tuple) and len(value) == len(kinds) else ()
-        fitted = tuple(_fit(kind, item) for kind, item in zip(kinds, items, strict=False))
-        return fitted if fitted and None not in fitted else None
+        if not isinstance(value, list | tuple):
+            return None
+        if kinds[-1] is Ellipsis:  # as many as there are
+            kinds = kinds[:1] * len(value)
+        fitted = tuple(_fit(kind, item) for kind, item in zip(kinds, value, strict=False))
+        return fitted if len(kinds) == len(value) and None not in fitted else None
     if declared is float and type(value) is int:
         return float(value)
     return value if type(value) is declared else None
@@ -293,7 +301,9 @@ def _expected(declared: Any) -> str:
     if get_origin(declared) is Literal:
         return "one of " + ", ".join(map(repr, get_args(declared)))
     if get_origin(declared) is tuple:
-        return f"a list of {len(get_args(declared))}, each {_expected(get_args(declared)[0])}"
+        kinds = get_args(declared)
+        count = "" if kinds[-1] is Ellipsis else f" of {len(kinds)}"
+        return f"a list{count}, each {_expected(kinds[0])}"
     if is_dataclass(declared):
         return "a table"
     return " or ".join(_expected(choice) for choice in get_args(declared) if choice is not type(None))
