@@ -298,7 +298,7 @@ def broken(folder: Path, what: str) -> None:
             "roberta-prelayernorm",
             "'roberta-prelayernorm', which is not read; the nearest that is read is 'roberta'",
         ),
-        ("prophetnet", "'prophetnet', which is not read; the nearest that is read is 'transformer'"),
+        ("prophetnet", "'prophetnet', which is not read; the nearest that is read is 'bart'"),
         ("falcon", "'falcon', which is not read; the nearest that is read is 'gpt2'"),
         ("unknown key", "no 'd_modle'; did you mean d_model"),
         (

@@ -309,6 +309,24 @@ def draw_bert(chance: random.Random) -> Settings:
     }
 
 
+def draw_roberta(chance: random.Random) -> Settings:
+    """The same with a padding id that moves the positions."""
+    return {**draw_bert(chance), "pad_token_id": chance.choice([1, 1, 0, 3])}
+
+
+def draw_gpt2(chance: random.Random) -> Settings:
+    """A small GPT-2."""
+    return {
+        **small(chance, heads="n_head", size="n_embd"),
+        "n_layer": chance.randint(1, 3),
+        "n_inner": chance.choice([None, 11, 40]),
+        "n_positions": chance.randint(16, 20),
+        "activation_function": chance.choice(["gelu_new", "gelu", "relu", "silu", "gelu_pytorch_tanh"]),
+        "layer_norm_epsilon": chance.choice([1e-5, 1e-12, 1e-3]),
+        "scale_attn_weights": chance.random() < 0.7,
+    }
+
+
 def draw_albert(chance: random.Random) -> Settings:
     """Narrow tables, few distinct layers."""
     layers = chance.randint(2, 4)
@@ -423,6 +441,24 @@ LABELS = ("ForSequenceClassification", "ForMultipleChoice", *READS)
 WRITES = ("ForCausalLM", "ForSequenceClassification")
 
 STACKS: dict[str, Stack] = {
+    "bert": Stack(
+        config="BertConfig",
+        draw=draw_bert,
+        classes=of(
+            "Bert", "ForMaskedLM", "ForPreTraining", "LMHeadModel", "ForNextSentencePrediction", *LABELS
+        ),
+    ),
+    "roberta": Stack(
+        config="RobertaConfig",
+        draw=draw_roberta,
+        classes=of("Roberta", "ForMaskedLM", "ForCausalLM", *LABELS),
+        counts_itself=True,
+    ),
+    "gpt2": Stack(
+        config="GPT2Config",
+        draw=draw_gpt2,
+        classes=of("GPT2", "LMHeadModel", "DoubleHeadsModel", "ForSequenceClassification", *READS),
+    ),
     "distilbert": Stack(
         config="DistilBertConfig", draw=draw_distilbert, classes=of("DistilBert", "ForMaskedLM", *LABELS)
     ),
@@ -438,13 +474,13 @@ STACKS: dict[str, Stack] = {
     ),
     "xlm-roberta": Stack(
         config="XLMRobertaConfig",
-        draw=draw_bert,
+        draw=draw_roberta,
         classes=of("XLMRoberta", "ForMaskedLM", "ForCausalLM", *LABELS),
         counts_itself=True,
     ),
     "camembert": Stack(
         config="CamembertConfig",
-        draw=draw_bert,
+        draw=draw_roberta,
         classes=of("Camembert", "ForMaskedLM", "ForCausalLM", *LABELS),
         counts_itself=True,
     ),

@@ -152,3 +152,31 @@ REFUSED = {
 def test_what_is_not_computed_is_named(part: str) -> None:
     with pytest.raises(InputError, match=part):
         family_of(REFUSED[part]).config(REFUSED[part])
+
+
+def test_what_is_refused_says_whose_part_it_is() -> None:
+    with pytest.raises(InputError, match="^this is a checkpoint of OPT, .*word_embed_proj_dim is 512, which"):
+        family_of(REFUSED["word_embed_proj_dim is 512"]).config(REFUSED["word_embed_proj_dim is 512"])
+
+
+UNKNOWN = {
+    "mixtral": (
+        {"sliding_window": None, "rope_theta": 1e6, "architectures": ["MixtralForCausalLM"]},
+        "mistral",
+    ),
+    "phi": ({"partial_rotary_factor": 0.4, "architectures": ["PhiForCausalLM"]}, "gpt_neox"),
+    "gemma": ({"rms_norm_eps": 1e-6, "architectures": ["GemmaForCausalLM"]}, "llama"),
+    "bloom": ({"n_layer": 24, "architectures": ["BloomForCausalLM"]}, "gpt2"),
+    "longt5": ({"d_kv": 64, "is_encoder_decoder": True}, "t5"),
+    "led": ({"is_encoder_decoder": True}, "bart"),
+    "deberta-v2": ({"architectures": ["DebertaV2ForMaskedLM"]}, "bert"),
+}
+
+
+@pytest.mark.parametrize("named", UNKNOWN)
+def test_an_unknown_family_is_led_to_the_nearest(named: str) -> None:
+    raw, nearest = UNKNOWN[named]
+    with pytest.raises(
+        InputError, match=f"'{named}', which is not read; the nearest that is read is '{nearest}'"
+    ):
+        family_of({**raw, "model_type": named})

@@ -72,7 +72,18 @@ def nearest(named: str, raw: Raw) -> str:
     alike = difflib.get_close_matches(named, FAMILIES, n=1, cutoff=0.7)
     if alike:
         return alike[0]
+    made_of = [name for name, keys in MADE_OF.items() if keys & raw.keys()]
     classes = " ".join(map(str, raw.get("architectures") or ()))
     if raw.get("is_encoder_decoder") or "ConditionalGeneration" in classes:
-        return "transformer"
-    return "gpt2" if "CausalLM" in classes or "LMHead" in classes else "bert"
+        return "t5" if "d_kv" in raw else "bart"
+    if "CausalLM" in classes or "LMHead" in classes:
+        return made_of[0] if made_of else "gpt2"
+    return "electra" if "embedding_size" in raw else "bert"
+
+
+MADE_OF: dict[str, frozenset[str]] = {  # what a decoder's configuration speaks of, and whose words these are
+    "mistral": frozenset({"sliding_window"}),
+    "gpt_neox": frozenset({"rotary_pct", "partial_rotary_factor", "use_parallel_residual"}),
+    "llama": frozenset({"rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps"}),
+    "opt": frozenset({"do_layer_norm_before"}),
+}

@@ -1,7 +1,7 @@
 """ALBERT: BERT with narrow tables and one layer used many times. Lan et al. 2020, "ALBERT: A Lite BERT ..."."""
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert
+from glassformer.families import bert, heads
 from glassformer.families.family import ACTIVATIONS, Family, Fields, Key, Raw, fixed
 from glassformer.weights import Rule, rule
 
@@ -70,7 +70,7 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
     return (
         rule("predictions.dense.*", "head.dense.*"),
         rule("predictions.LayerNorm.*", "head.norm.*"),
-        *bert.vocabulary("predictions.decoder", "predictions.bias", config),
+        *heads.vocabulary("predictions.decoder", "predictions.bias", config),
         rule("sop_classifier.**"),
         *NO_POOLER,
     )
@@ -84,6 +84,6 @@ ALBERT = Family(
     derive=derive,
     restore=restore,
     rules=body,
-    renamed=bert.RENAMED,
-    architectures=bert.classes("Albert", language, NO_POOLER, POOLER),
+    renamed=heads.RENAMED,
+    architectures=heads.classes("Albert", language, NO_POOLER, POOLER),
 )

@@ -1,7 +1,8 @@
 """BERT. Devlin et al. 2019, "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"."""
 
 from glassformer.config import TransformerConfig
-from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw, Rules, fixed
+from glassformer.families import heads
+from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw, fixed
 from glassformer.weights import Rule, rule
 
 KEYS = (
@@ -73,25 +74,8 @@ def body(prefix: str, side: str) -> tuple[Rule, ...]:
     )
 
 
-def vocabulary(theirs: str, bias: str, config: TransformerConfig) -> tuple[Rule, ...]:
-    """The last map to the vocabulary: tied to the tokens, its bias stored under two names, or a map of its own."""
-    if config.tied_output:
-        return (
-            rule(bias, "head.output.bias"),
-            rule(f"{theirs}.bias", "head.output.bias", role="tied"),
-            rule(f"{theirs}.weight", "tokens.weight", role="tied"),
-        )
-    return rule(f"{theirs}.*", "head.output.*"), rule(bias, "head.output.bias", role="spare")
-
-
 NO_POOLER = (rule("[bert.]pooler.dense.*"),)
 POOLER = (rule("[bert.]pooler.dense.*", "head.pooling.dense.*"),)
-LABELS = (rule("classifier.*", "head.output.*"),)
-SPAN = (rule("qa_outputs.*", "head.output.*"),)
-RENAMED = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-LANGUAGE: Fields = {"output_transform": True, "output_bias": True}
-POOLED: Fields = {"head": "sequence-label", "pooler": True}
-CHOICE: Fields = {**POOLED, "labels": 1}
 
 
 def language(config: TransformerConfig) -> tuple[Rule, ...]:
@@ -99,39 +83,10 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
     return (
         rule("cls.predictions.transform.dense.*", "head.dense.*"),
         rule("cls.predictions.transform.LayerNorm.*", "head.norm.*"),
-        *vocabulary("cls.predictions.decoder", "cls.predictions.bias", config),
+        *heads.vocabulary("cls.predictions.decoder", "cls.predictions.bias", config),
         rule("cls.seq_relationship.*"),
         *NO_POOLER,
     )
-
-
-def classes(
-    name: str, language: Rules, no_pooler: tuple[Rule, ...], pooler: tuple[Rule, ...]
-) -> dict[str, Architecture]:
-    """The classes that BERT and ALBERT have alike."""
-    masked: Fields = {"head": "masked-language-model", **LANGUAGE}
-    return {
-        f"{name}ForMaskedLM": Architecture(fields=masked, rules=language),
-        f"{name}ForPreTraining": Architecture(fields=masked, rules=language, saved_as=f"{name}ForMaskedLM"),
-        f"{name}ForSequenceClassification": Architecture(
-            fields=POOLED, rules=lambda config: (*pooler, *LABELS)
-        ),
-        f"{name}ForMultipleChoice": Architecture(
-            fields=CHOICE, rules=lambda config: (*pooler, *LABELS), label_names=("choice",)
-        ),
-        f"{name}ForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: (*no_pooler, *LABELS)
-        ),
-        f"{name}ForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: (*no_pooler, *SPAN)
-        ),
-        f"{name}Model": Architecture(
-            fields={"head": "hidden", "pooler": True},
-            rules=lambda config: pooler,
-            optional={"pooler": "head.pooling."},
-            bare=True,
-        ),
-    }
 
 
 BERT = Family(
@@ -142,14 +97,14 @@ BERT = Family(
     derive=derive,
     restore=restore,
     rules=lambda config: body("bert", config.stack),
-    renamed=RENAMED,
+    renamed=heads.RENAMED,
     architectures={
-        **classes("Bert", language, NO_POOLER, POOLER),
+        **heads.classes("Bert", language, NO_POOLER, POOLER),
         "BertLMHeadModel": Architecture(
-            fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
+            fields={"head": "language-model", **heads.LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),
         "BertForNextSentencePrediction": Architecture(
-            fields={**POOLED, "labels": 2},
+            fields={**heads.POOLED, "labels": 2},
             rules=lambda config: (
                 *POOLER,
                 rule("cls.seq_relationship.*", "head.output.*"),

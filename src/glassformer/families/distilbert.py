@@ -1,7 +1,7 @@
 """DistilBERT: BERT at half its depth, without segments. Sanh et al. 2019, "DistilBERT, a distilled version of BERT"."""
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert
+from glassformer.families import bert, heads
 from glassformer.families.family import ACTIVATIONS, Architecture, Family, Key
 from glassformer.weights import Rule, rule
 
@@ -54,7 +54,7 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
 
 def pooled_label(config: TransformerConfig) -> tuple[Rule, ...]:
     """A pooler of the head's own."""
-    return rule("pre_classifier.*", "head.pooling.dense.*"), *bert.LABELS
+    return rule("pre_classifier.*", "head.pooling.dense.*"), *heads.LABELS
 
 
 POOLED = {"head": "sequence-label", "pooler": True, "pooler_activation": "relu"}
@@ -65,20 +65,20 @@ DISTILBERT = Family(
     keys=KEYS,
     fields={**bert.FIELDS, "stack": "encoder", "norm_eps": 1e-12},
     rules=body,
-    renamed=bert.RENAMED,
+    renamed=heads.RENAMED,
     architectures={
         "DistilBertForMaskedLM": Architecture(
-            fields={"head": "masked-language-model", **bert.LANGUAGE}, rules=language
+            fields={"head": "masked-language-model", **heads.LANGUAGE}, rules=language
         ),
         "DistilBertForSequenceClassification": Architecture(fields=POOLED, rules=pooled_label),
         "DistilBertForMultipleChoice": Architecture(
             fields={**POOLED, "labels": 1}, rules=pooled_label, label_names=("choice",)
         ),
         "DistilBertForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: bert.LABELS
+            fields={"head": "token-label"}, rules=lambda config: heads.LABELS
         ),
         "DistilBertForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: bert.SPAN
+            fields={"head": "answer-span"}, rules=lambda config: heads.SPAN
         ),
         "DistilBertModel": Architecture(fields={"head": "hidden"}, bare=True),
     },

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert
+from glassformer.families import bert, heads
 from glassformer.families.family import Architecture, Family, Fields, Key, Raw
 from glassformer.weights import Reshape, Rule, rule
 
@@ -70,7 +70,7 @@ def discriminator(config: TransformerConfig) -> tuple[Rule, ...]:
     )
 
 
-LANGUAGE: Fields = {**bert.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
+LANGUAGE: Fields = {**heads.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
 GELU: Fields = {"pooler_activation": "gelu"}
 
 ELECTRA = Family(
@@ -81,7 +81,7 @@ ELECTRA = Family(
     derive=derive,
     restore=restore,
     rules=body,
-    renamed=bert.RENAMED,
+    renamed=heads.RENAMED,
     architectures={
         "ElectraForPreTraining": Architecture(
             fields={"head": "token-label", "labels": 2, "label_transform": True},
@@ -95,23 +95,23 @@ ELECTRA = Family(
             fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),
         "ElectraForSequenceClassification": Architecture(
-            fields={**bert.POOLED, **GELU},
+            fields={**heads.POOLED, **GELU},
             rules=lambda config: (
                 rule("classifier.dense.*", "head.pooling.dense.*"),
                 rule("classifier.out_proj.*", "head.output.*"),
             ),
         ),
         "ElectraForMultipleChoice": Architecture(
-            fields={**bert.CHOICE, **GELU},
-            rules=lambda config: (rule("sequence_summary.summary.*", "head.pooling.dense.*"), *bert.LABELS),
+            fields={**heads.CHOICE, **GELU},
+            rules=lambda config: (rule("sequence_summary.summary.*", "head.pooling.dense.*"), *heads.LABELS),
             requires={"summary_type": "first", "summary_use_proj": True, "summary_activation": "gelu"},
             label_names=("choice",),
         ),
         "ElectraForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: bert.LABELS
+            fields={"head": "token-label"}, rules=lambda config: heads.LABELS
         ),
         "ElectraForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: bert.SPAN
+            fields={"head": "answer-span"}, rules=lambda config: heads.SPAN
         ),
         "ElectraModel": Architecture(fields={"head": "hidden"}, bare=True),
     },

@@ -74,9 +74,13 @@ def fixed(theirs: str, value: Any) -> Key:
     return Key(theirs, value, fixed=True)
 
 
-def refusal(key: str, value: object, expected: str) -> InputError:
+class NotComputedError(InputError):
+    """A part of a published model that is not computed here."""
+
+
+def refusal(key: str, value: object, expected: str) -> NotComputedError:
     """A value that would change the numbers in a way that is not computed here."""
-    return InputError(
+    return NotComputedError(
         f"config.json says {key} is {value!r}, which is not computed here; use a checkpoint with {key} {expected}"
     )
 
@@ -138,7 +142,13 @@ class Family:
         return found
 
     def config(self, raw: Raw) -> TransformerConfig:
-        """Our configuration of a published one."""
+        """Our configuration of a published one; where a part is not computed, it says of which family."""
+        try:
+            return self._config(raw)
+        except NotComputedError as part:
+            raise InputError(f"this is a checkpoint of {self.source}, and {part}") from part
+
+    def _config(self, raw: Raw) -> TransformerConfig:
         nullable = {key.theirs for key in self.keys if key.nullable}
         full = {
             **{key.theirs: key.default for key in self.keys},

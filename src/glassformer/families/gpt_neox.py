@@ -7,7 +7,7 @@ model is: there the two agree to 1e-5; with these raised to float64, to 1e-10.
 import torch
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert, rotary
+from glassformer.families import heads, rotary
 from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw
 from glassformer.weights import Reshape, Rule, rule
 
@@ -105,10 +105,10 @@ GPT_NEOX = Family(
             rules=lambda config: (rule("score.*", "head.output.*"),),
         ),
         "GPTNeoXForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: bert.LABELS
+            fields={"head": "token-label"}, rules=lambda config: heads.LABELS
         ),
         "GPTNeoXForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: bert.SPAN
+            fields={"head": "answer-span"}, rules=lambda config: heads.SPAN
         ),
         "GPTNeoXModel": Architecture(fields={"head": "hidden"}, bare=True),
     },

@@ -7,7 +7,7 @@ turns in float32 whatever the model is: there the two agree to 1e-5; with these 
 from collections.abc import Callable
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert, rotary
+from glassformer.families import heads, rotary
 from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw
 from glassformer.weights import Rule, rule
 
@@ -97,7 +97,7 @@ def classes(name: str) -> dict[str, Architecture]:
             fields={"head": "token-label"}, rules=lambda config: SCORE
         ),
         f"{name}ForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: bert.SPAN
+            fields={"head": "answer-span"}, rules=lambda config: heads.SPAN
         ),
         f"{name}Model": Architecture(fields={"head": "hidden"}, bare=True),
     }

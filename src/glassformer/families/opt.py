@@ -4,7 +4,7 @@ Its 350m checkpoint is refused: its tables are narrower than the model, and mapp
 """
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert
+from glassformer.families import heads
 from glassformer.families.family import ACTIVATIONS, Architecture, Family, Fields, Key, Raw, fixed, refusal
 from glassformer.weights import Rule, rule
 
@@ -96,7 +96,7 @@ OPT = Family(
             rules=lambda config: (rule("score.*", "head.output.*"),),
         ),
         "OPTForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: bert.SPAN
+            fields={"head": "answer-span"}, rules=lambda config: heads.SPAN
         ),
         "OPTModel": Architecture(fields={"head": "hidden"}, bare=True),
     },

@@ -1,7 +1,7 @@
 """RoBERTa: BERT with positions that follow the padding. Liu et al. 2019, "RoBERTa: A Robustly Optimized BERT ..."."""
 
 from glassformer.config import TransformerConfig
-from glassformer.families import bert
+from glassformer.families import bert, heads
 from glassformer.families.family import Architecture, Family, Fields, Key, Raw
 from glassformer.weights import Rule, rule
 
@@ -34,12 +34,12 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
     return (
         rule("lm_head.dense.*", "head.dense.*"),
         rule("lm_head.layer_norm.*", "head.norm.*"),
-        *bert.vocabulary("lm_head.decoder", "lm_head.bias", config),
+        *heads.vocabulary("lm_head.decoder", "lm_head.bias", config),
         *NO_POOLER,
     )
 
 
-LANGUAGE: Fields = {**bert.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
+LANGUAGE: Fields = {**heads.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
 
 
 def sequence_label(config: TransformerConfig) -> tuple[Rule, ...]:
@@ -79,15 +79,15 @@ def classes(name: str) -> dict[str, Architecture]:
         f"{name}ForCausalLM": Architecture(
             fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),
-        f"{name}ForSequenceClassification": Architecture(fields=bert.POOLED, rules=sequence_label),
+        f"{name}ForSequenceClassification": Architecture(fields=heads.POOLED, rules=sequence_label),
         f"{name}ForMultipleChoice": Architecture(
-            fields=bert.CHOICE, rules=lambda config: (*POOLER, *bert.LABELS), label_names=("choice",)
+            fields=heads.CHOICE, rules=lambda config: (*POOLER, *heads.LABELS), label_names=("choice",)
         ),
         f"{name}ForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: (*NO_POOLER, *bert.LABELS)
+            fields={"head": "token-label"}, rules=lambda config: (*NO_POOLER, *heads.LABELS)
         ),
         f"{name}ForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: (*NO_POOLER, *bert.SPAN)
+            fields={"head": "answer-span"}, rules=lambda config: (*NO_POOLER, *heads.SPAN)
         ),
         f"{name}Model": Architecture(
             fields={"head": "hidden", "pooler": True},
