@@ -1,15 +1,16 @@
 """`glassformer explain`: one answer, and every number that made it."""
 
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 import click
 
+from glassformer.cli.options import TRANSLATOR
+
 if TYPE_CHECKING:
     from glassformer.glass.trace import Trace
     from glassformer.show.labels import Names
-
-DEFAULT_MODEL = "tatoeba-en-fr"
 
 
 @click.command
@@ -18,7 +19,7 @@ DEFAULT_MODEL = "tatoeba-en-fr"
 @click.option(
     "--model",
     "name",
-    default=DEFAULT_MODEL,
+    default=TRANSLATOR,
     show_default=True,
     help="A model that ships, a checkpoint folder, or a name on the hub.",
 )
@@ -41,7 +42,11 @@ def explain(
     everything: bool,
     precision: int,
 ) -> None:
-    """Walk through every number behind one answer."""
+    """Walk through every number behind one answer.
+
+    Without --step, --json or --html the walk is printed: each step with its formula, the numbers put in and the
+    result. Large matrices are shown in part; --step NAME shows one step whole.
+    """
     from glassformer.show.find import find
     from glassformer.show.labels import names_of
     from glassformer.tasks.model import load
@@ -73,6 +78,8 @@ def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: b
 
     from glassformer.show.terminal import single, walk
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot write é still shows the numbers
     console = Console(highlight=False)
     if only is None:
         told = walk(trace, names, width=console.width, precision=precision, everything=everything)

@@ -10,6 +10,7 @@ TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?(?:e[-+]?\d+)?|\s+|.")
 
 SIGNS = {
     r"\odot": "⊙",
+    r"\div": "÷",
     r"\top": "⊤",
     r"\infty": "∞",
     r"\sum": "∑",
@@ -45,7 +46,8 @@ class _Tokens:
     """The pieces of a formula, one after the other."""
 
     def __init__(self, latex: str) -> None:
-        self.pieces, self.place = TOKEN.findall(latex), 0
+        self.pieces: list[str] = TOKEN.findall(latex)
+        self.place = 0
 
     def next(self) -> str | None:
         """The next piece that is not a space."""

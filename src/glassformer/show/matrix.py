@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,19 +101,16 @@ def indented(lines: Sequence[Text], indent: int) -> Text:
 
 def wrapped(text: Text, width: int, indent: int = 0, hanging: int = 0) -> Text:
     """Prose in lines of at most this width, the later ones hanging a little to the right."""
-    cuts, start, last = [], 0, None
-    plain, room = text.plain, width - indent
-    for place, character in enumerate(plain):
-        if character == " ":
-            last = place
-        if (
-            cell_len(plain[start : place + 1]) > room
-            and character != " "
-            and last is not None
-            and last >= start
-        ):
-            cuts.append(last + 1)
-            start, room, last = last + 1, width - indent - hanging, None
+    cuts: list[int] = []
+    room = width - indent
+    taken = 0
+    for word in re.finditer(r" *[^ ]+", text.plain):
+        size = cell_len(word[0])
+        if taken and taken + size > room:
+            cuts.append(word.end() - len(word[0].lstrip()))
+            taken, room = cell_len(word[0].lstrip()), width - indent - hanging
+        else:
+            taken += size
     first, *rest = text.divide(cuts)
     lines = [first, *(Text(" " * hanging) + line for line in rest)]
     for line in lines:

@@ -31,7 +31,7 @@ from glassformer.show.matrix import (
     wrapped,
 )
 from glassformer.show.numbers import PRECISION, bar, number, shape
-from glassformer.show.worked import Writer
+from glassformer.show.worked import Powers, Writer
 
 INDENT = 4
 ROW = 4  # a row of up to so many entries is worked out whole, of a longer one the first entry
@@ -142,10 +142,8 @@ class Walk:
         if self.trace.answer:
             yield Text.assemble(("out  ", NOTE_STYLE), (self.trace.answer, SYMBOL_STYLE))
         model = f"{self.labels.names.model}: " if self.labels.names.model else ""
-        yield Text(
-            f"{model}{len(self.trace)} steps, each with its formula, the numbers put in and the result",
-            NOTE_STYLE,
-        )
+        said = f"{model}{len(self.trace)} steps, each with its formula, the numbers put in and the result"
+        yield wrapped(Text(said, NOTE_STYLE), self.width)
 
     def chapter(self, number: int, chapter: Chapter) -> Iterator[RenderableType]:
         """A title, the idea, and its steps."""
@@ -174,12 +172,10 @@ class Walk:
         """Every step computed a second time."""
         yield Text()
         yield Rule(Text("Does it all add up?", SYMBOL_STYLE), align="left", style=NOTE_STYLE)
-        yield Text(f"{self.trace.verify()}.")
+        yield wrapped(Text(f"{self.trace.verify()}."), self.width)
         if self.abridged:
-            yield Text(
-                "Matrices with … or ⋮ are shown in part; --step NAME shows one whole, --json FILE all.",
-                NOTE_STYLE,
-            )
+            said = "Matrices with … or ⋮ are shown in part; --step NAME shows one whole, --json FILE all."
+            yield wrapped(Text(said, NOTE_STYLE), self.width)
 
     # ------------------------------------------------------------------ one step
 
@@ -260,7 +256,9 @@ class Walk:
         if board.step.axes.split()[-1] != "V" or values.shape[1] <= VOCABULARY:
             return []
         numbers = [
-            n for row in range(len(values)) for n in (self.next_number(row), int(values[row].argmax()))
+            n
+            for row in range(len(values))
+            for n in (self.next_number(board.step, row), int(values[row].argmax()))
         ]
         return list(dict.fromkeys(numbers))
 
@@ -286,12 +284,13 @@ class Walk:
         """One row or one entry with its numbers put in."""
         key = board.step.key
         row, column = self.followed(board)
-        if key in ("weights", "biased_weights") and board.result.values.shape[1] <= SOFTMAX_ROW:
-            yield from self.softmax_row(board, row)
-            return
-        columns = board.result.values.shape[1]
+        columns, writer = board.result.values.shape[1], Writer(board, self.precision)
+        if key in ("weights", "biased_weights") and columns <= SOFTMAX_ROW and board.complete:
+            steps = writer.softmax_steps(row)
+            if steps is not None:
+                yield self.softmax_row(board, row, steps)
+                return
         chosen = range(columns) if key in ROW_BY_ROW and columns <= ROW else [column]
-        writer = Writer(board, self.precision)
         entries = [entry for place in chosen if (entry := writer.entry(row, place)) is not None]
         wide = max((len(entry.place) for entry in entries), default=0)
         for entry in entries:
@@ -307,20 +306,18 @@ class Walk:
         if ".cross_attention." in board.step.name and board.step.key in ("key", "value"):
             row = 0
         if board.step.axes.split()[-1] == "V":
-            return row, self.next_number(row)
+            return row, self.next_number(board.step, row)
         return row, min(1, columns - 1) if board.step.axes.endswith("Q K") else 0
 
-    def next_number(self, row: int) -> int:
+    def next_number(self, step: Step, row: int) -> int:
         """The vocabulary number of the word written after a row; after the last row, the likeliest."""
-        ids = self.trace[f"{self.labels.last}.ids"].value[0]
-        if self.labels.last == "decoder" and row + 1 < len(ids):
-            return int(ids[row + 1])
-        return int(self.trace["head.logits"].value[0, row].argmax())
+        if "decoder.ids" in self.trace and row + 1 < self.trace["decoder.ids"].value.shape[1]:
+            return int(self.trace["decoder.ids"].value[0, row + 1])
+        return int(step.value[0, row].argmax())
 
-    def softmax_row(self, board: Board, row: int) -> Iterator[RenderableType]:
+    def softmax_row(self, board: Board, row: int, steps: Powers) -> Text:
         """One row of a softmax: what stands above e, the powers of e, each over their sum."""
         names = board.result.columns or tuple(map(str, range(board.result.values.shape[1])))
-        steps = Writer(board, self.precision).softmax_steps(row)
         shares = [number(value, self.precision) for value in as_array(board.result.values[row]).tolist()]
         label = f"{board.result.symbol}[{(board.result.rows or {row: row})[row]}, ·]"
         above = " + ".join(symbol for place, symbol in enumerate(board.symbols) if not board.blank(place))
@@ -337,8 +334,9 @@ class Walk:
             line = Text(padded(name, wide), LABEL_STYLE)
             for cell, column in zip(cells, columns, strict=True):
                 line.append("  " + padded(cell, column, right=True), style)
+            line.rstrip()
             lines.append(line)
-        yield self.lines(lines)
+        return self.lines(lines)
 
     # ------------------------------------------------------------------ the answer
 
@@ -366,7 +364,7 @@ class Walk:
             yield Text.assemble(("so far  ", NOTE_STYLE), (" ".join(tokens[: row + 1]), SYMBOL_STYLE))
             for name, line in self.moment(row):
                 yield self.inset(Text.assemble((padded(name, 16), NOTE_STYLE), line))
-            chosen = self.next_number(row)
+            chosen = self.next_number(step, row)
             for line in self.bars(step, row, chosen):
                 yield self.inset(line)
 

@@ -188,11 +188,13 @@ class Writer:
         hidden = {place for place, value in enumerate(sums) if math.isinf(value)}
         return {place: value for place, value in enumerate(sums) if place not in hidden}, hidden
 
-    def softmax_steps(self, row: int) -> Powers:
-        """A row of a softmax on its way: what stands above e, its power, the sum of the powers."""
-        seen, hidden = self.exponents(row)
+    def softmax_steps(self, row: int) -> Powers | None:
+        """A row of a softmax on its way: what stands above e, its power, the sum; None where powers are vast."""
+        seen, _ = self.exponents(row)
+        if max(seen.values()) > STEEP:
+            return None
         count = self.result.values.shape[1]
-        powers = {place: math.exp(value) for place, value in seen.items() if value < STEEP}
+        powers = {place: math.exp(value) for place, value in seen.items()}
         return Powers(
             above=[self.number(seen[place]) if place in seen else HIDDEN_MARK for place in range(count)],
             powers=[self.number(powers[place]) if place in powers else "0" for place in range(count)],

@@ -244,7 +244,7 @@ function fillMap(lists, wanted) {
       ),
     );
     const open = wanted !== "" || !chapter.layer;
-    shown.push(el("details", { open }, el("summary", {}, chapter.title.replace("each word ", "")), el("ol", {}, items)));
+    shown.push(el("details", { open }, el("summary", {}, chapter.title.replace(": each word ", ": ")), el("ol", {}, items)));
   }
   lists.replaceChildren(...(shown.length ? shown : [el("p", { class: "note" }, "No step has this in its name.")]));
   markMap();

@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Call, assert_refused
+
+WORDS = ("explain", "I love data science", "--model", "worked-example")
+
+
+def test_the_walk_is_printed(call: Call) -> None:
+    result = call(*WORDS)
+    assert result.code == 0, result.err
+    assert "Q[I, 0] = 1.87·(−0.93) + 1.09·(−0.26) = −2.0225" in result.out
+    assert "j' aime la science des données" in result.out
+    assert "\x1b" not in result.out
+
+
+def test_json_is_all_that_is_printed(call: Call) -> None:
+    found = json.loads(call(*WORDS, "--json", "-").out)
+    assert found["answer"] == "j' aime la science des données"
+    assert found["steps"][3]["name"] == "encoder.embedding.tokens"
+    assert found["steps"][3]["value"][0][0] == [1.87, 0.09]
+
+
+def test_one_step(call: Call) -> None:
+    result = call(*WORDS, "--step", "decoder.layers.0.cross_attention.weights")
+    assert result.out.startswith("decoder.layers.0.cross_attention.weights")
+    assert "A = softmax(S + M)" in result.out
+    assert "recomputed in NumPy float64" in result.out
+
+
+def test_one_step_as_json(call: Call) -> None:
+    found = json.loads(call(*WORDS, "--step", "encoder.embedding.output", "--json", "-").out)
+    assert [step["name"] for step in found["steps"]] == ["encoder.embedding.output"]
+
+
+def test_more_digits(call: Call) -> None:
+    assert "sin(1) = 0.8414709848" in call(
+        *WORDS, "--step", "encoder.embedding.positions", "--precision", "10"
+    ).out or (
+        "0.8414709848" in call(*WORDS, "--step", "encoder.embedding.positions", "--precision", "10").out
+    )
+
+
+def test_files_are_written(call: Call, tmp_path: Path) -> None:
+    page, record = tmp_path / "page.html", tmp_path / "trace.json"
+    result = call(*WORDS, "--html", str(page), "--json", str(record))
+    assert result.code == 0
+    assert result.out == ""
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+    assert json.loads(record.read_text("utf-8"))["steps"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            (*WORDS, "--step", "encoder.layers.0.self_attention.weight"),
+            "encoder.layers.0.self_attention.weights",
+        ),
+        ((*WORDS, "--step", "weights"), "3 steps"),
+        ((*WORDS, "--step", "nothing at all"), "near it"),
+        ((*WORDS, "--html", "nowhere/page.html"), "nowhere/page.html"),
+        ((*WORDS, "--precision", "0"), "--precision"),
+        (("explain", "", "--model", "worked-example"), "empty"),
+        (("explain", "I love penguins", "--model", "worked-example"), "penguins"),
+        (("explain", "I love science", "--model", "worked-exampel"), "worked-exampel"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(call: Call, words: tuple[str, ...], said: str) -> None:
+    assert_refused(call(*words), said)

@@ -1,0 +1,149 @@
+"""Traces to show: the worked example, and small models that between them use every formula."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import pytest
+import torch
+
+from glassformer.config import TransformerConfig
+from glassformer.glass.trace import Trace
+from glassformer.model import Transformer
+from glassformer.show.labels import Names, names_of
+from glassformer.tasks.model import load
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A trace and what its rows and columns are called."""
+
+    trace: Trace
+    names: Names
+
+
+@pytest.fixture(scope="session")
+def worked() -> Shown:
+    model = load("worked-example")
+    return Shown(model.trace("I love data science"), names_of(model, "worked-example"))
+
+
+SMALL = {"d_model": 8, "heads": 2, "d_ff": 12, "dtype": "float64", "vocab_size": 40}
+BERT = {
+    **SMALL,
+    "stack": "encoder",
+    "encoder_layers": 2,
+    "embedding_norm": True,
+    "segments": 2,
+    "max_positions": 9,
+    "position_offset": 2,
+}
+CONFIGS = {
+    "masked": {**BERT, "head": "masked-language-model", "output_transform": True, "output_bias": True},
+    "label": {**BERT, "head": "sequence-label", "labels": 3, "pooler": True},
+    "last": {**BERT, "head": "sequence-label", "labels": 3, "pooling": "last"},
+    "token": {**BERT, "head": "token-label", "labels": 3},
+    "span": {**BERT, "head": "answer-span"},
+    "hidden": {**BERT, "head": "hidden"},
+    "decoder": {
+        **SMALL,
+        "stack": "decoder",
+        "decoder_layers": 2,
+        "norm_first": True,
+        "final_norm": True,
+        "activation": "gelu-tanh",
+    },
+    "rotary": {
+        **SMALL,
+        "stack": "decoder",
+        "decoder_layers": 2,
+        "norm": "rms",
+        "norm_first": True,
+        "positions": "rotary",
+        "heads": 4,
+        "kv_heads": 2,
+        "activation": "silu",
+        "gated": True,
+        "attention_bias": False,
+        "feed_forward_bias": False,
+    },
+    "relative": {
+        **SMALL,
+        "stack": "encoder-decoder",
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "norm": "rms",
+        "norm_first": True,
+        "positions": "relative",
+        "attention_scale": False,
+        "attention_bias": False,
+        "output_scale": True,
+    },
+    "slow": {
+        **SMALL,
+        "stack": "decoder",
+        "decoder_layers": 1,
+        "norm_first": True,
+        "parallel_residual": True,
+        "positions": "rotary",
+        "rotary_stretch": 8.0,
+        "rotary_stretch_length": 4,
+        "window": 3,
+    },
+    "part": {
+        **SMALL,
+        "stack": "decoder",
+        "decoder_layers": 1,
+        "positions": "rotary",
+        "rotary_size": 2,
+    },
+    "narrow": {**BERT, "head": "token-label", "labels": 2, "embedding_size": 4, "label_transform": True},
+    "inclusive": {
+        **SMALL,
+        "stack": "encoder-decoder",
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "positions": "sinusoidal-halves-inclusive",
+        "position_offset": 2,
+    },
+    "halves": {
+        **SMALL,
+        "stack": "encoder-decoder",
+        "encoder_layers": 2,
+        "decoder_layers": 2,
+        "positions": "sinusoidal-halves",
+        "embedding_scale": True,
+        "activation": "silu",
+    },
+}
+Make = Callable[[str], Shown]
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    """The trace of a small random model, every parameter perturbed, with padding where there is a source."""
+
+    @cache
+    def make(name: str) -> Shown:
+        torch.manual_seed(7)
+        config = TransformerConfig(**CONFIGS[name])
+        model = Transformer(config).eval()
+        trace = Trace()
+        source, target = torch.randint(0, 40, (1, 6)), torch.randint(0, 40, (1, 5))
+        mask = torch.tensor([[1, 1, 1, 1, 1, 0]])
+        given = {"source": source, "source_mask": mask} if "encoder" in config.stack else {}
+        if "decoder" in config.stack:
+            given["target"] = target
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+            model(**given, trace=trace)
+        trace.tokens = {
+            side: [[f"{side[0]}{place}" for place in range(count)]]
+            for side, count in (("encoder", 6), ("decoder", 5))
+            if side in config.stack
+        }
+        trace.answer = "an answer"
+        return Shown(trace, Names(model=name, word=lambda number: f"word{number}", labels=("A", "B", "C")))
+
+    return make

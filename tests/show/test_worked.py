@@ -1,0 +1,54 @@
+"""What is put into a formula on the board comes to the number that was recorded."""
+
+import pytest
+from tests.show.conftest import CONFIGS, Make, Shown
+
+from glassformer.glass.formulas import FORMULAS
+from glassformer.show.board import SYMBOLS, Board
+from glassformer.show.labels import Labels
+from glassformer.show.worked import LINES, Writer
+
+WITHOUT_ARITHMETIC = {"given", "same", "position_ids", "mask", "append", "relative_bias", "first", "last"}
+
+
+def check(shown: Shown) -> set[str]:
+    """Every entry of every step; which formulas were seen."""
+    labels, seen = Labels(shown.trace, shown.names), set()
+    for step in shown.trace.values():
+        for head in range(Board(step, labels).heads):
+            writer = Writer(Board(step, labels, head=head))
+            rows, columns = writer.result.values.shape
+            for row in range(rows):
+                for column in range(columns):
+                    entry = writer.entry(row, column)
+                    if entry is not None and entry.check is not None:
+                        assert entry.check == pytest.approx(entry.recorded, rel=1e-9, abs=1e-12), (
+                            step.name,
+                            entry,
+                        )
+                        seen.add(step.key)
+    return seen
+
+
+def test_every_number_of_the_worked_example(worked: Shown) -> None:
+    check(worked)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_number_of_a_small_model(name: str, make: Make) -> None:
+    check(make(name))
+
+
+def test_every_formula_is_covered(worked: Shown, make: Make) -> None:
+    keys = {step.key for name in CONFIGS for step in make(name).trace.values()} | {
+        step.key for step in worked.trace.values()
+    }
+    assert set(LINES) <= keys
+    assert set(FORMULAS) == set(LINES) | WITHOUT_ARITHMETIC
+    assert set(SYMBOLS) == set(FORMULAS)
+
+
+def test_the_board_has_a_symbol_for_every_input(make: Make, worked: Shown) -> None:
+    for shown in [worked, *map(make, CONFIGS)]:
+        for step in shown.trace.values():
+            assert len(step.inputs) <= len(SYMBOLS[step.key]), step.name
