@@ -20,9 +20,8 @@ from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Task, Text
 from glassformer.tasks.translation import Translation
+from glassformer.text.published import SOURCE_FOLDER
 from glassformer.text.tokenizer import Tokenizer
-
-SOURCE_TOKENIZER = "source_tokenizer"  # folder of the source's own vocabulary, where it has one
 
 
 class Model:
@@ -86,7 +85,7 @@ class Model:
         pretrained.save(self.checkpoint, folder)
         self.tokenizer.save(folder)
         if self.source_tokenizer is not None:
-            self.source_tokenizer.save(Path(folder) / SOURCE_TOKENIZER)
+            self.source_tokenizer.save(Path(folder) / SOURCE_FOLDER)
 
     def __repr__(self) -> str:
         count = sum(parameter.numel() for parameter in self.transformer.parameters())
@@ -97,9 +96,7 @@ def load(name: str | Path) -> Model:
     """A model by the name of one that ships, a checkpoint folder, or a name on the hub."""
     folder = pretrained.resolve(name)
     checkpoint = pretrained.load_transformer(folder)
-    own = folder / SOURCE_TOKENIZER
-    source_tokenizer = Tokenizer.load(own) if own.is_dir() else None
-    return Model(checkpoint, Tokenizer.load(folder), source_tokenizer)
+    return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder))
 
 
 def task_of(checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None) -> Task:

@@ -12,9 +12,11 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from glassformer.errors import InputError
+from glassformer.text import layouts
 from glassformer.text.special import PARTS, WELL_KNOWN
 
 Settings = dict[str, Any]
+SOURCE_FOLDER = "source_tokenizer"  # of the source's own vocabulary, where it has one
 
 
 def read_folder(folder: Path) -> tuple[Backend, dict[str, str], Settings]:
@@ -30,6 +32,17 @@ def read_folder(folder: Path) -> tuple[Backend, dict[str, str], Settings]:
             return backend, special_parts(folder, backend, settings), settings
     expected = "; or ".join(" with ".join(names) for names in READERS)
     raise InputError(f"{folder} holds no tokenizer; expected {expected}: copy the files there")
+
+
+def read_source(folder: Path) -> tuple[Backend, dict[str, str], Settings] | None:
+    """The same of the language that is translated from, where its vocabulary is cut by a model of its own."""
+    if (folder / SOURCE_FOLDER).is_dir():
+        return read_folder(folder / SOURCE_FOLDER)
+    if (folder / "tokenizer.json").is_file() or not (folder / "source.spm").is_file():
+        return None
+    settings = read_json(folder / "tokenizer_config.json")
+    backend = layouts.read_side("source")(folder, settings)
+    return backend, special_parts(folder, backend, settings), settings
 
 
 def read_json(path: Path) -> Settings:
@@ -201,6 +214,10 @@ UNPUBLISHED = (
 ADDED_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 READERS = {
     ("tokenizer.json",): read_whole,
+    ("source.spm", "target.spm", "vocab.json"): layouts.read_side("target"),
+    ("sentencepiece.bpe.model", "vocab.json"): layouts.read_numbered,
+    ("spiece.model",): layouts.read_pieces("spiece.model"),
+    ("sentencepiece.bpe.model",): layouts.read_pieces("sentencepiece.bpe.model"),
     ("vocab.txt",): read_wordpiece,
     ("vocab.json", "merges.txt"): read_bytes,
 }

@@ -90,6 +90,12 @@ class Tokenizer:
         """Read tokenizer.json, or vocab.txt, or vocab.json with merges.txt, from a published folder."""
         return cls(*published.read_folder(Path(folder)))
 
+    @classmethod
+    def load_source(cls, folder: str | Path) -> Tokenizer | None:
+        """The tokenizer of the language that is translated from, where a folder holds one of its own."""
+        found = published.read_source(Path(folder))
+        return None if found is None else cls(*found)
+
     def save(self, folder: str | Path) -> None:
         """Write a folder that `transformers` opens."""
         published.write_folder(Path(folder), self.backend, self.parts, self.settings)
