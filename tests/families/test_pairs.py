@@ -12,7 +12,7 @@ from glassformer.pretrained import load_transformer, save
 
 from .pairs import LENGTHS, PAIRS, WRITTEN, ours, padded, reference, reopened, texts, theirs
 
-SEEDS = range(4)
+SEEDS = range(3)
 CASES = [(family, seed) for family in PAIRS for seed in SEEDS]
 EACH = pytest.mark.parametrize(("family", "seed"), CASES, ids=[f"{family}-{seed}" for family, seed in CASES])
 
