@@ -14,6 +14,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "translate": ("glassformer.cli.translate:translate", "Translate sentences given here or line by line."),
     "train": ("glassformer.cli.train:train", "Train a model by a recipe into a run folder."),
     "evaluate": ("glassformer.cli.evaluate:evaluate", "Score a model on a file of examples."),
+    "families": (
+        "glassformer.cli.families:families",
+        "List the families that are read, and how each was verified.",
+    ),
     "models": ("glassformer.cli.models:models", "List the models that ship."),
 }
 
