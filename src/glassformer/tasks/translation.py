@@ -80,15 +80,13 @@ class Translation:
         said = generation or raw
         start = generation.get("decoder_start_token_id", raw.get("decoder_start_token_id"))
         ends = generation.get("eos_token_id", raw.get("eos_token_id"))
-        defaults: dict[str, Any] = {"beams": DECODING.beams}
-        if not said.get("max_length"):
-            defaults["beyond_source"] = DECODING.beyond_source
+        bound = {} if said.get("max_length") else {"beyond_source": DECODING.beyond_source}
         return cls(
             tokenizer,
             source_tokenizer,
             start=start,
             ends=[ends] if isinstance(ends, int) else ends,
-            decoding=Decoding.read(said, **defaults),
+            decoding=Decoding.read(said, **bound),
         )
 
     def between(self, source_language: str | None = None, target_language: str | None = None) -> Self:
