@@ -4,7 +4,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
@@ -48,6 +49,8 @@ PUBLISHED_FILES = [  # what of a published repository is fetched
     "target.spm",
     "target_vocab.json",
 ]
+DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
+HELD = 2**27  # bytes of a file that may stay in memory once read: closing the file lets go of them
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -135,11 +138,11 @@ def load_transformer(folder: str | Path, *, dtype: str | None = None) -> Checkpo
     raw = read_json(folder / CONFIG)
     family = family_of(raw)
     config = family.config(raw)
-    with stored_in(folder, family) as stored:
-        config = without_absent(config, family, raw, stored)
-        config = changed(config, dtype=dtype or stored.computing_dtype())
-        transformer = empty(config)
-        fill(transformer, stored, family, raw)
+    stored = stored_in(folder, family)
+    config = without_absent(config, family, raw, stored)
+    config = changed(config, dtype=dtype or stored.computing_dtype())
+    transformer = empty(config)
+    fill(transformer, stored, family, raw)
     generation = read_json(folder / GENERATION) if (folder / GENERATION).is_file() else {}
     return Checkpoint(
         transformer=transformer.eval(),
@@ -169,9 +172,11 @@ def read_json(path: Path) -> dict[str, Any]:
 class Stored:
     """The tensors of a checkpoint, in one file or several, read one by one as they are asked for."""
 
-    def __init__(self, homes: Mapping[str, tuple[Any, str]]) -> None:
-        self._homes = homes  # name -> the open file that holds it, and its name there
-        slices = {name: file.get_slice(there) for name, (file, there) in homes.items()}
+    def __init__(self, homes: Mapping[str, tuple[Path, str]]) -> None:
+        self._homes = homes  # name -> the file that holds it, and its name there
+        self._open: dict[Path, Any] = {}
+        self._read = 0  # bytes, since the files were opened
+        slices = {name: self._file(path).get_slice(there) for name, (path, there) in homes.items()}
         self.shapes: dict[str, Shape] = {name: tuple(part.get_shape()) for name, part in slices.items()}
         self.kinds: dict[str, str] = {name: part.get_dtype() for name, part in slices.items()}
 
@@ -182,30 +187,36 @@ class Stored:
                 f"{name} is stored as {self.kinds[name]}; expected one of {', '.join(STORED)}: "
                 "use a checkpoint that is not quantised"
             )
-        file, there = self._homes[name]
-        tensor: Tensor = file.get_tensor(there)
+        if self._read > HELD:
+            self._open.clear()
+            self._read = 0
+        path, there = self._homes[name]
+        tensor: Tensor = self._file(path).get_tensor(there)
+        self._read += tensor.nbytes
         return tensor
 
     def computing_dtype(self) -> str:
         """What the numbers are computed in: float64 if stored so, else float32."""
         return "float64" if "F64" in self.kinds.values() else "float32"
 
+    def _file(self, path: Path) -> Any:
+        if path not in self._open:
+            self._open[path] = opened(path)
+        return self._open[path]
 
-@contextmanager
-def stored_in(folder: Path, family: Family) -> Iterator[Stored]:
+
+def stored_in(folder: Path, family: Family) -> Stored:
     """The tensors of a folder, under the names that the family gives them now."""
-    with ExitStack() as open_files:
-        homes: dict[str, tuple[Any, str]] = {}
-        for path in weight_files(folder):
-            file = open_files.enter_context(opened(path))
-            for there in file.keys():  # noqa: SIM118 (not a mapping)
-                name = family.now_called(there)
-                if name in homes:
-                    raise InputError(
-                        f"{folder} holds both {homes[name][1]} and {there}, which are one tensor; keep one of them"
-                    )
-                homes[name] = file, there
-        yield Stored(homes)
+    homes: dict[str, tuple[Path, str]] = {}
+    for path in weight_files(folder):
+        for there in opened(path).keys():  # noqa: SIM118 (not a mapping)
+            name = family.now_called(there)
+            if name in homes:
+                raise InputError(
+                    f"{folder} holds both {homes[name][1]} and {there}, which are one tensor; keep one of them"
+                )
+            homes[name] = path, there
+    return Stored(homes)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -216,7 +227,7 @@ def weight_files(folder: Path) -> list[Path]:
         parts = read_json(folder / INDEX).get("weight_map")
         if not isinstance(parts, dict) or not parts:
             raise InputError(f"{folder / INDEX} has no weight_map; fetch the file again")
-        paths = [folder / name for name in sorted(set(parts.values()))]
+        paths = [folder / name for name in sorted({Path(str(part)).name for part in parts.values()})]
         missing = [path.name for path in paths if not path.is_file()]
         if missing:
             raise InputError(
@@ -256,9 +267,22 @@ def changed(config: TransformerConfig, **fields: Any) -> TransformerConfig:
     return TransformerConfig.from_dict({**asdict(config), **fields})
 
 
+class Undrawn(TorchFunctionMode):
+    """While a model is built, its random numbers are left undrawn."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Every function as it is, but for those by which torch.nn starts its own modules."""
+        given = dict(kwargs or {})
+        if func in DRAWS:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
 def empty(config: TransformerConfig) -> Transformer:
     """A model without numbers, so that none are drawn only to be thrown away."""
-    with torch.device("meta"):
+    with torch.device("meta"), Undrawn():
         return Transformer(config)
 
 
@@ -305,7 +329,9 @@ def check_tied(move: Move, tensor: Tensor, transformer: Transformer) -> None:
 # ------------------------------------------------------------------ writing
 
 
-def save(checkpoint: Checkpoint, folder: str | Path, *, dtype: str | None = None) -> None:
+def save(
+    checkpoint: Checkpoint, folder: str | Path, *, dtype: str | None = None, shard_size: int | None = None
+) -> None:
     """Write a checkpoint as what it came from."""
     save_transformer(
         folder,
@@ -314,6 +340,7 @@ def save(checkpoint: Checkpoint, folder: str | Path, *, dtype: str | None = None
         labels=checkpoint.labels,
         generation=checkpoint.generation,
         dtype=dtype,
+        shard_size=shard_size,
     )
 
 
@@ -325,11 +352,12 @@ def save_transformer(
     labels: Sequence[str] = (),
     generation: Mapping[str, Any] | None = None,
     dtype: str | None = None,
+    shard_size: int | None = None,
 ) -> None:
     """Write config.json and model.safetensors, each whole or not at all, in the layout of the family that `raw` names.
 
     Without one it is our own. `dtype` is what the numbers are stored in; a published family's folder opens in
-    `transformers`.
+    `transformers`. Weights of more than `shard_size` bytes are written in several files and an index.
     """
     folder, raw = Path(folder), dict(raw or {"model_type": "transformer"})
     family, config = family_of(raw), transformer.config
@@ -339,8 +367,7 @@ def save_transformer(
     tensors = stored_form(transformer, family, written, kind)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / WEIGHTS) as partial:
-            safetensors.torch.save_file(tensors, partial, metadata={"format": "pt"})
+        write_weights(folder, shards(tensors, shard_size))
         write_json(folder / CONFIG, written)
         if generation:
             write_json(folder / GENERATION, generation)
@@ -375,6 +402,42 @@ def stored_form(
                 f"{name} has numbers beyond the range of float16; store it in bfloat16 or float32"
             )
     return stored
+
+
+def shards(tensors: Mapping[str, Tensor], shard_size: int | None) -> list[dict[str, Tensor]]:
+    """The tensors in their order, in parts of at most so many bytes; a larger tensor is a part by itself."""
+    parts: list[dict[str, Tensor]] = [{}]
+    room = shard_size
+    for name, tensor in tensors.items():
+        if room is not None and shard_size is not None:
+            if parts[-1] and tensor.nbytes > room:
+                parts.append({})
+                room = shard_size
+            room -= tensor.nbytes
+        parts[-1][name] = tensor
+    return parts
+
+
+def write_weights(folder: Path, parts: Sequence[Mapping[str, Tensor]]) -> None:
+    """model.safetensors, or its parts and then their index; what is read last is written last."""
+    if len(parts) == 1:
+        write_tensors(folder / WEIGHTS, parts[0])
+        (folder / INDEX).unlink(missing_ok=True)
+        return
+    homes: dict[str, str] = {}
+    for number, part in enumerate(parts, start=1):
+        file = f"model-{number:05}-of-{len(parts):05}.safetensors"
+        write_tensors(folder / file, part)
+        homes |= dict.fromkeys(part, file)
+    size = sum(tensor.nbytes for part in parts for tensor in part.values())
+    write_json(folder / INDEX, {"metadata": {"total_size": size}, "weight_map": homes})
+    (folder / WEIGHTS).unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """One safetensors file, as `transformers` marks its own."""
+    with replacing(path) as partial:
+        safetensors.torch.save_file(dict(tensors), partial, metadata={"format": "pt"})
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

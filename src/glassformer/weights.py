@@ -94,7 +94,8 @@ class Move:
 
     def expected(self, shapes: Mapping[str, Shape]) -> Shape:
         """The shape that the stored tensor must have for ours to have theirs."""
-        pieces = [torch.empty(shapes[name], device="meta") for name in self.ours]
+        one = torch.empty((), dtype=torch.int8)  # a tensor of any shape that takes up one byte
+        pieces = [one.expand(shapes[name]) for name in self.ours]
         return tuple(self.reshape.theirs(pieces).shape)
 
 

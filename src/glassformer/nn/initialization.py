@@ -16,6 +16,8 @@ def initialize(model: nn.Module, config: TransformerConfig) -> None:
     standard deviations (BERT, RoBERTa). normal-scaled-residual: the last map of each sub-layer divided by the root of
     the number of sub-layers (Radford et al. 2019, section 2.3).
     """
+    if next(model.parameters()).is_meta:
+        return  # shapes alone: there are no numbers to draw
     draw_linear, draw_table = _DRAWS[config.initialization](config)
     for module in model.modules():
         if isinstance(module, nn.Linear):
