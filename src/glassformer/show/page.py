@@ -51,14 +51,15 @@ def page(trace: Trace, names: Names | None = None) -> str:
     html = html.replace("<!--title-->", escape(f"{trace.answer or 'A trace'} · glassformer"))
     html = html.replace("<!--style-->", style).replace("<!--script-->", script)
     before, after = html.split("<!--data-->")
-    pages, room = _Pages(trace, names), ROOM
+    pages = _Pages(trace, names)
+    room = min(ROOM, pages.size())
     while True:
         data = json.dumps(pages.data(room), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         data = data.replace("<", "\\u003c")  # nothing in a text may end the script element
         excess = len(f"{before}{data}{after}".encode()) - LARGEST
         if excess <= 0 or room <= 0:
             return before + data + after
-        room -= excess
+        room -= max(excess, room // 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,18 @@ class _Pages:
         self.trace, self.labels = trace, Labels(trace, names)
         self.worked_out = sum(step.value.numel() for step in trace.values()) <= WORKED
         self.verified = str(trace.verify())
+        used = {name for step in trace.values() for name in step.inputs}
+        self.parameters = {name: value for name, value in trace.parameters.items() if name in used}
+        self.small = {n for n, value in self.parameters.items() if value.numel() <= ON_A_BOARD**2}
+        self.taken = sum(self.parameters[name].numel() * 8 for name in self.small)
+        values = [step.value for step in trace.values()]
+        self.sizes = [(tuple(value.shape), 8 if value.dtype == torch.float64 else 4) for value in values]
         self.formulas: list[dict[str, str]] = []
         self.known: dict[str, int] = {}
 
     def data(self, room: int) -> dict[str, Any]:
         """Everything, as plain values, with about so many bytes of numbers."""
-        used = {name for step in self.trace.values() for name in step.inputs if name in self.trace.parameters}
-        parameters = {name: self.trace.parameters[name] for name in self.trace.parameters if name in used}
-        small = {name: value for name, value in parameters.items() if value.numel() <= ON_A_BOARD**2}
-        limit = self.limit(room - sum(value.numel() * 8 for value in small.values()))
+        limit = self.limit(room - self.taken)
         return {
             "model": self.labels.names.model,
             "answer": self.trace.answer,
@@ -100,22 +104,23 @@ class _Pages:
             "verified": self.verified,
             "steps": [self.step(step, limit) for step in self.trace.values()],
             "formulas": self.formulas,
-            "parameters": {name: parameter(value, name in small) for name, value in parameters.items()},
+            "parameters": {n: parameter(value, n in self.small) for n, value in self.parameters.items()},
             "chapters": [
                 {"title": c.title, "side": c.side, "layer": c.layer, "steps": [step.name for step in c.steps]}
                 for c in chapters(self.trace.values())
             ],
         }
 
+    def size(self) -> int:
+        """How many bytes all numbers would take."""
+        return self.taken + sum(math.prod(shape) * width for shape, width in self.sizes)
+
     def limit(self, room: int) -> int:
         """How many numbers a step may hold so that all steps together fit."""
-        sizes = [
-            (step.value.shape, 8 if step.value.dtype == torch.float64 else 4) for step in self.trace.values()
-        ]
-        low, high = NARROW, max((math.prod(shape) for shape, _ in sizes), default=NARROW)
+        low, high = NARROW, max((math.prod(shape) for shape, _ in self.sizes), default=NARROW)
         while low < high:
             middle = (low + high + 1) // 2
-            fits = sum(math.prod(cut_shape(shape, middle)) * width for shape, width in sizes) <= room
+            fits = sum(math.prod(cut_shape(shape, middle)) * width for shape, width in self.sizes) <= room
             low, high = (middle, high) if fits else (low, middle - 1)
         return low
 

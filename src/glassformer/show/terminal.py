@@ -5,6 +5,7 @@ The functions yield what `rich` can print; whoever calls them prints. Numbers co
 
 from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.rule import Rule
 from rich.text import Text
@@ -327,15 +328,16 @@ class Walk:
             (f"e^({above})" if " " in above else f"e^{above}", steps.powers, ""),
             (f"{label} = each / {steps.total}", shares, SYMBOL_STYLE),
         ]
-        wide = max(len(name) for name, _, _ in table)
-        columns = [max(Text(cells[place]).cell_len for _, cells, _ in table) for place in range(len(names))]
-        lines = []
-        for name, cells, style in table:
-            line = Text(padded(name, wide), LABEL_STYLE)
-            for cell, column in zip(cells, columns, strict=True):
-                line.append("  " + padded(cell, column, right=True), style)
-            line.rstrip()
-            lines.append(line)
+        wide = max(cell_len(name) for name, _, _ in table)
+        widths = [max(cell_len(cells[place]) for _, cells, _ in table) + 2 for place in range(len(names))]
+        lines: list[Text] = []
+        for strip in strips(widths, self.width - INDENT - wide):
+            for name, cells, style in table:
+                line = Text(padded(name, wide), LABEL_STYLE)
+                for place in strip:
+                    line.append(padded(cells[place], widths[place], right=True), style)
+                line.rstrip()
+                lines.append(line)
         return self.lines(lines)
 
     # ------------------------------------------------------------------ the answer
@@ -540,3 +542,13 @@ class Walk:
             f"recomputed in NumPy float64: largest difference {check.error:.1e}"
             f" (relative {check.relative_error:.1e})"
         )
+
+
+def strips(widths: Sequence[int], room: int) -> list[list[int]]:
+    """Which columns stand beside one another: as many as there is room for, the rest below."""
+    found: list[list[int]] = [[]]
+    for place, width in enumerate(widths):
+        if found[-1] and sum(widths[other] for other in found[-1]) + width > room:
+            found.append([])
+        found[-1].append(place)
+    return found
