@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.cli.progress import clock, line_of
+from glassformer.cli.progress import Lines, clock, line_of, tell_skipped
 from glassformer.cli.train import changed
+from glassformer.data.readers import Skipped
 from glassformer.errors import InputError
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
@@ -254,3 +255,11 @@ def test_a_record_in_one_line() -> None:
     best = Record(kind="evaluation", step=5, epoch=1, seconds=1, metrics={"bleu": 41.02}, best=True)
     assert line_of(best) == "step 5  epoch 1  dev:  bleu 41.02  best so far"
     assert clock(3723.4) == "1:02:03"
+
+
+def test_lines_that_do_not_fit_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_skipped(Lines(), [Skipped("pairs.tsv", number, "it has 1 columns, not 2") for number in range(1, 9)])
+    first, second, *rest = capsys.readouterr().err.splitlines()
+    assert first == "8 lines were left out"
+    assert second == "  pairs.tsv, line 1: it has 1 columns, not 2"
+    assert len(rest) == 4

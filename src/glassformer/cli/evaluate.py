@@ -14,11 +14,11 @@ from glassformer.cli.options import (
     length_penalty_option,
     translator,
 )
-from glassformer.cli.progress import counting
+from glassformer.cli.progress import Lines, counting, tell_skipped
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
-    from glassformer.data.readers import Pair
+    from glassformer.data.readers import Pairs
     from glassformer.evaluation.translation import Score
 
 
@@ -63,7 +63,9 @@ def evaluate(
     """
     from glassformer.evaluation.translation import grouped, score
 
-    pairs = read(data, source, target)
+    given = read(data, source, target)
+    pairs = given.pairs
+    tell_skipped(Lines(), given.skipped)
     loaded, task = translator(model, device)
     decoding = decoding_of(task, beams, length_penalty)
     sources, references = grouped([pair.source for pair in pairs], [pair.target for pair in pairs])
@@ -93,7 +95,7 @@ def evaluate(
             click.echo(f"{name:<14}  {each}")
 
 
-def read(data: tuple[str, ...], source: str | None, target: str | None) -> "list[Pair]":
+def read(data: tuple[str, ...], source: str | None, target: str | None) -> "Pairs":
     """The pairs of a table, or of two texts side by side."""
     from glassformer.data.readers import read_pairs
 
@@ -103,7 +105,7 @@ def read(data: tuple[str, ...], source: str | None, target: str | None) -> "list
     names = tuple(path.name for path in paths)
     return read_pairs(
         paths[0].parent, names[0] if len(names) == 1 else names, source=column(source), target=column(target)
-    ).pairs
+    )
 
 
 def column(name: str | None) -> str | int | None:

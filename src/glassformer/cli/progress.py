@@ -1,7 +1,7 @@
 """A run's records as they come: a line each, and a bar below them where there is a terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +11,10 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from glassformer.data.readers import Skipped
     from glassformer.training.record import Record
+
+SKIPPED = 5  # lines left out that are shown
 
 
 class Shown(Protocol):
@@ -61,6 +64,14 @@ def counting(things: str, *, when: bool, total: int | None = None) -> Iterator[C
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(things, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def tell_skipped(shown: Shown, skipped: "Sequence[Skipped]") -> None:
+    """How many lines of the user's files were left out, and the first few of them."""
+    if skipped:
+        shown.say(f"{len(skipped):,} lines were left out")
+        for line in skipped[:SKIPPED]:
+            shown.say(f"  {line}")
 
 
 class Lines:

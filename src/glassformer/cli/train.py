@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from glassformer.cli.options import chosen_device, device_option
-from glassformer.cli.progress import Shown, progress
+from glassformer.cli.progress import Shown, progress, tell_skipped
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def train(
     with progress() as shown:
         shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(written, data, out, resume=resume, device=chosen_device(device))
+        tell_skipped(shown, prepared.skipped)
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
         with hint_when_interrupted(shown, out):
             for record in prepared.records():

@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from glassformer.data.readers import Pair, read_pairs
+from glassformer.data.readers import Pairs, read_pairs
 from glassformer.errors import InputError
 from glassformer.training.recipe import DataTable
 
@@ -25,9 +25,9 @@ class Place:
     folder: Path
     names: Names
 
-    def pairs(self, table: DataTable) -> list[Pair]:
-        """All that the files hold."""
-        return read_pairs(self.folder, self.names, source=table.source, target=table.target).pairs
+    def pairs(self, table: DataTable) -> Pairs:
+        """All that the files hold, and the lines that do not fit."""
+        return read_pairs(self.folder, self.names, source=table.source, target=table.target)
 
 
 def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:

@@ -8,7 +8,7 @@ import torch
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batches import TokenBatches
-from glassformer.data.readers import Pair
+from glassformer.data.readers import Pair, Skipped
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.translation import evaluate as evaluate_translation
@@ -39,6 +39,7 @@ class Prepared:
     batches: TokenBatches
     evaluate: Evaluate | None
     save: Save
+    skipped: Sequence[Skipped]  # lines of the files that hold no example
 
     def records(self) -> Iterator[Record]:
         """Train, and yield a record now and then."""
@@ -89,8 +90,8 @@ def _prepare_translation(
             f"[training] metric is {recipe.training.metric!r}; a translation is measured by one of "
             f"{', '.join(TRANSLATION_FIGURES)}"
         )
-    pairs = places["train"].pairs(recipe.data)
-    dev = places["dev"].pairs(recipe.data) if "dev" in places else []
+    read = {role: places[role].pairs(recipe.data) for role in ("train", "dev") if role in places}
+    pairs, dev = read["train"].pairs, read["dev"].pairs if "dev" in read else []
     folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
     tokenizer = _tokenizer(folder.path / "tokenizer", recipe, pairs)
     config = config_of(recipe, tokenizer.vocab_size)
@@ -105,6 +106,7 @@ def _prepare_translation(
         batches=_batches(pairs, tokenizer, recipe, config, seed=recipe.seed),
         evaluate=_evaluation(dev, translation, recipe, config) if dev else None,
         save=lambda path: save_translator(path, model, tokenizer, recipe.decoding),
+        skipped=[line for part in read.values() for line in part.skipped],
     )
 
 
