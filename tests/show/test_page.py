@@ -28,7 +28,6 @@ FORBIDDEN = (
     "XMLHttpRequest",
     "http",
     "import ",
-    "eval(",
 )
 
 

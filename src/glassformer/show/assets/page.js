@@ -11,6 +11,7 @@ const WHOLE = 16; // up to so many columns a step is a table of numbers, beyond 
 const LONG = 64; // and up to so many rows
 const THUMB = 52; // pixels
 const WIDE = 60;
+const NARROW = 34;
 
 // ---------------------------------------------------------------- numbers
 
@@ -182,12 +183,12 @@ function math(step, attributes = {}) {
   return holder;
 }
 
-function thumb(step, head, text, caption, pressed, more = {}) {
+function thumb(step, head, text, caption, pressed, more = {}, widest = WIDE) {
   const view = tile(step, head, text);
   const canvas = paint(el("canvas"), view);
   const square = view.step.axes.endsWith("Q K");
   const cell = Math.max(1, Math.min(8, THUMB / Math.max(view.rows, view.columns)));
-  const wide = square ? cell * view.columns : Math.max(14, Math.min(WIDE, view.columns * 8));
+  const wide = square ? cell * view.columns : Math.max(14, Math.min(widest, view.columns * 8));
   const high = square ? cell * view.rows : Math.max(14, Math.min(THUMB, view.rows * 8));
   canvas.style.cssText = `width:${wide}px;height:${high}px`;
   const target = stepLink(step.name, heads(step) > 1 ? { ...more, head } : more);
@@ -281,9 +282,9 @@ function drawOverview(main) {
   for (const side of ["encoder", "decoder", "head"]) {
     const chapters = data.chapters.filter((chapter) => chapter.side === side);
     if (!chapters.length) continue;
-    const rows = el("div", { class: "rows" });
+    const rows = el("div", { class: pair ? "rows stacked" : "rows" });
     for (const chapter of chapters) {
-      const thumbs = chapter.steps.map((name) => thumb(steps.get(name), 0, 0, captionOf(steps.get(name)), null));
+      const thumbs = chapter.steps.map((name) => thumb(steps.get(name), 0, 0, captionOf(steps.get(name)), null, {}, pair ? NARROW : WIDE));
       rows.append(el("div", { class: "title" }, chapter.title.replace(/^\w+, (layer \d+): /, "$1: ")), el("div", { class: "strip" }, thumbs));
     }
     columns.append(el("section", {}, el("h3", {}, side === "head" ? "Head" : side === "encoder" ? "Encoder" : "Decoder"), rows));
