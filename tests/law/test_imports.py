@@ -19,7 +19,7 @@ RUNGS = (
     ("text", "data"),
     ("tasks", "decoding"),
     ("training", "evaluation", "inspection"),
-    ("show", "engine"),
+    ("show", "engine", "export"),
     ("models", "serve", "studio", "cli", "__main__"),
 )
 RUNG = {room: rung for rung, rooms in enumerate(RUNGS) for room in rooms}

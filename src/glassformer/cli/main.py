@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "glassformer.cli.families:families",
         "List the families that are read, and how each was verified.",
     ),
+    "convert": ("glassformer.cli.convert:convert", "Write a model in the format that another program runs."),
     "models": ("glassformer.cli.models:models", "List the models that ship."),
 }
 

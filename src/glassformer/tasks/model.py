@@ -80,9 +80,11 @@ class Model:
         trace.tokens, trace.answer = run.tokens, run.answer
         return trace
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *, dtype: str | None = None, shard_size: int | None = None
+    ) -> None:
         """Write a checkpoint folder; where the family is published, `transformers` opens it."""
-        pretrained.save(self.checkpoint, folder)
+        pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size)
         self.tokenizer.save(folder)
         if self.source_tokenizer is not None:
             self.source_tokenizer.save(Path(folder) / SOURCE_FOLDER)

@@ -1,0 +1,33 @@
+"""`glassformer convert`: a model in the format that another program runs."""
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+FORMATS = {"huggingface": "glassformer.export.huggingface"}  # format -> the module that writes it
+
+
+@click.command
+@click.argument("name", metavar="MODEL")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--to", "form", required=True, type=click.Choice(list(FORMATS)), help="The format to write.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32", "float16", "bfloat16"]),
+    help="The kind of number to store. [default: the checkpoint's own]",
+)
+@click.option("--shard-size", metavar="SIZE", help="Weights beyond this, such as 2GB, go into several files.")
+def convert(name: str, out: Path, form: str, dtype: str | None, shard_size: str | None) -> None:
+    """Write a model in the format that another program runs.
+
+    MODEL is one that ships, a checkpoint folder, or a name on the hub; OUT is the folder to write. What was written is
+    read again and compared with the model.
+    """
+    from glassformer.export.options import Options, bytes_of
+
+    options = Options(dtype=dtype, shard_size=None if shard_size is None else bytes_of(shard_size))
+    from glassformer.tasks.model import load
+
+    told = import_module(FORMATS[form]).write(load(name), out, options)
+    click.echo(f"wrote {out}: {told}")

@@ -1,0 +1,1 @@
+"""A model in the formats that others run: one file for each."""
