@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glassformer.cli.options import TRANSLATOR
+from glassformer.cli.options import TRANSLATOR, one_thread_for_little
 
 if TYPE_CHECKING:
     from glassformer.glass.trace import Trace
@@ -52,6 +52,7 @@ def explain(
     from glassformer.tasks.model import load
 
     model = load(name)
+    one_thread_for_little(model)
     trace = model.trace(text, context) if context is not None else model.trace(text)
     names = names_of(model, name)
     only = None if step is None else [find(trace, step)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from glassformer.tasks.translation import Translation
 
 TRANSLATOR = "tatoeba-en-fr"  # the translator that ships
+SMALL = 20_000_000  # parameters
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -68,6 +69,14 @@ def translator(name: str, device: str) -> "tuple[Model, Translation]":
         )
     model.transformer.to(chosen_device(device)).eval()
     return model, model.task
+
+
+def one_thread_for_little(model: "Model") -> None:
+    """A small model's short runs go on one thread: on a busy machine several mostly wait for each other."""
+    import torch
+
+    if sum(parameter.numel() for parameter in model.transformer.parameters()) < SMALL:
+        torch.set_num_threads(1)
 
 
 def decoding_of(task: "Translation", beams: int | None, length_penalty: float | None) -> "Decoding":

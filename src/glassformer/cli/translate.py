@@ -15,6 +15,7 @@ from glassformer.cli.options import (
     device_option,
     from_option,
     length_penalty_option,
+    one_thread_for_little,
     to_option,
     translator,
 )
@@ -63,6 +64,8 @@ def translate(
     Each TEXT is one sentence. Without any, every line of standard input is one; an empty line stays empty.
     """
     model, task = translator(name, device)
+    if text:
+        one_thread_for_little(model)
     task = task.between(source_language, target_language)
     decoding = decoding_of(task, beams, length_penalty)
     with_keyboard = not text and sys.stdin.isatty()
