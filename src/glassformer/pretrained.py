@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from glassformer.errors import InputError
 from glassformer.families import family_of
 from glassformer.families.family import Family
 from glassformer.model import DTYPES, Transformer
+from glassformer.shipped import shipped
 from glassformer.weights import Move, Shape, moves_in, moves_out, planned, to_ours, to_theirs
 
 CONFIG, WEIGHTS, INDEX, GENERATION = (
@@ -67,12 +67,6 @@ class Checkpoint:
 
 
 # ------------------------------------------------------------------ where a name leads
-
-
-def shipped() -> dict[str, Path]:
-    """The models inside the package: name -> folder."""
-    place = Path(str(files("glassformer") / "models"))
-    return {folder.name: folder for folder in sorted(place.glob("*")) if (folder / CONFIG).is_file()}
 
 
 def resolve(name: str | Path) -> Path:

@@ -13,7 +13,7 @@ import transformers
 
 import glassformer as gf
 from glassformer.cli.main import run
-from glassformer.pretrained import shipped
+from glassformer.shipped import shipped
 from glassformer.text.tokenizer import Tokenizer
 
 ENGLISH = [

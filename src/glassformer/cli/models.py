@@ -2,6 +2,8 @@
 
 import click
 
+from glassformer.shipped import shipped
+
 
 def first_sentence(card: str) -> str:
     """The first line of prose: below the front matter between its two `---` lines, and below the headings."""
@@ -14,8 +16,6 @@ def first_sentence(card: str) -> str:
 @click.command
 def models() -> None:
     """List the models that ship."""
-    from glassformer.pretrained import shipped
-
     folders = shipped()
     width = max(map(len, folders), default=0)
     for name, folder in folders.items():
