@@ -144,7 +144,7 @@ class Transformer(Part):
         """Make ready to be looked at: names known, and masks that say that nothing is padding."""
         if self.training:
             raise InputError(
-                "a model in training drops values at random and cannot be traced; call eval() first"
+                "a model in training drops values at random and cannot be traced; set it to evaluation first"
             )
         trace.know(self.named_parameters())
         read = source if memory is None else memory
