@@ -8,7 +8,7 @@ import pytest
 
 from glassformer.cli.progress import Lines, clock, line_of, tell_skipped
 from glassformer.cli.train import changed
-from glassformer.data.readers import Skipped
+from glassformer.data.examples import Skipped
 from glassformer.errors import InputError
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.data.readers import Pair, Skipped, iterate_pairs, read_lines, read_pairs
+from glassformer.data.examples import Pair, Skipped
+from glassformer.data.readers import iterate_pairs, read_lines, read_pairs
 from glassformer.errors import InputError
 
 PAIRS = [
@@ -41,7 +42,7 @@ TABLES = {
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(name: str, packed: str, write: Write) -> None:
     read = read_pairs(write(name + packed, TABLES[name]), name + packed)
-    assert read.pairs == PAIRS
+    assert read.examples == PAIRS
     assert read.skipped == []
 
 
@@ -49,14 +50,14 @@ def test_tables(name: str, packed: str, write: Write) -> None:
 def test_parallel_texts(packed: str, write: Write) -> None:
     write("train.fr" + packed, "".join(pair.target + "\n" for pair in PAIRS))
     folder = write("train.en" + packed, "".join(pair.source + "\n" for pair in PAIRS))
-    assert read_pairs(folder, ["train.en" + packed, "train.fr" + packed]).pairs == PAIRS
+    assert read_pairs(folder, ["train.en" + packed, "train.fr" + packed]).examples == PAIRS
 
 
 def test_a_pattern_reads_its_files_in_order(write: Write) -> None:
     write("train.part2.tsv.gz", "c\td\n")
     write("dev.tsv", "e\tf\n")
     folder = write("train.part1.tsv.gz", "a\tb")
-    assert read_pairs(folder, "train.part*.tsv.gz").pairs == [Pair("a", "b"), Pair("c", "d")]
+    assert read_pairs(folder, "train.part*.tsv.gz").examples == [Pair("a", "b"), Pair("c", "d")]
 
 
 def test_columns_by_number_and_by_name(write: Write) -> None:
@@ -66,17 +67,17 @@ def test_columns_by_number_and_by_name(write: Write) -> None:
     folder = write("plain.tsv", "1\tHallo\tHello\n")
     named = [(name, "en", "de") for name in ("named.tsv", "other.csv", "other.jsonl")]
     for name, source, target in [*named, ("plain.tsv", 2, 1), ("other.csv", 2, "de")]:
-        assert read_pairs(folder, name, source=source, target=target).pairs == [Pair("Hello", "Hallo")]
+        assert read_pairs(folder, name, source=source, target=target).examples == [Pair("Hello", "Hallo")]
 
 
 def test_a_third_column_is_no_fault_where_columns_are_asked_for(write: Write) -> None:
     read = read_pairs(write("a.tsv", "a\tb\tthanks\nc\n"), "a.tsv", source=0, target=1)
-    assert read.pairs == [Pair("a", "b")]
+    assert read.examples == [Pair("a", "b")]
     assert [(one.line, one.reason[:16]) for one in read.skipped] == [(2, "it has 1 columns")]
 
 
 def test_line_ends_and_a_byte_order_mark_are_no_content(write: Write) -> None:
-    assert read_pairs(write("a.tsv", b"\xef\xbb\xbfa\tb \r\nc\t d\r\n"), "a.tsv").pairs == [
+    assert read_pairs(write("a.tsv", b"\xef\xbb\xbfa\tb \r\nc\t d\r\n"), "a.tsv").examples == [
         Pair("a", "b"),
         Pair("c", "d"),
     ]
@@ -115,7 +116,7 @@ def test_a_line_that_does_not_fit_is_reported(
     folder = write(name, content)
     read = read_pairs(folder, name)
     assert read.skipped == [Skipped(str(folder / name), line, reason)]
-    assert len(read.pairs) + 1 == len(list(iterate_pairs(folder, name)))
+    assert len(read.examples) + 1 == len(list(iterate_pairs(folder, name)))
 
 
 def test_an_empty_side_of_parallel_texts_is_reported(write: Write) -> None:

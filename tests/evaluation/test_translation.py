@@ -7,7 +7,7 @@ import sacrebleu
 import torch
 
 from glassformer.config import TransformerConfig
-from glassformer.data.readers import Pair
+from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.translation import evaluate, grouped, score

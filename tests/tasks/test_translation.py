@@ -5,7 +5,7 @@ from torch.nn.functional import one_hot
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import IGNORE
-from glassformer.data.readers import Pair
+from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.model import Transformer

@@ -18,7 +18,7 @@ from glassformer.cli.progress import Lines, counting, tell_skipped
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
-    from glassformer.data.readers import Pairs
+    from glassformer.data.examples import Found, Pair
     from glassformer.evaluation.translation import Score
 
 
@@ -64,7 +64,7 @@ def evaluate(
     from glassformer.evaluation.translation import grouped, score
 
     given = read(data, source, target)
-    pairs = given.pairs
+    pairs = given.examples
     tell_skipped(Lines(), given.skipped)
     loaded, task = translator(model, device)
     decoding = decoding_of(task, beams, length_penalty)
@@ -95,7 +95,7 @@ def evaluate(
             click.echo(f"{name:<14}  {each}")
 
 
-def read(data: tuple[str, ...], source: str | None, target: str | None) -> "Pairs":
+def read(data: tuple[str, ...], source: str | None, target: str | None) -> "Found[Pair]":
     """The pairs of a table, or of two texts side by side."""
     from glassformer.data.readers import read_pairs
 

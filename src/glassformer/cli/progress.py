@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from glassformer.data.readers import Skipped
+    from glassformer.data.examples import Skipped
     from glassformer.training.record import Record
 
 SKIPPED = 5  # lines left out that are shown

@@ -7,40 +7,12 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from glassformer.data.examples import Found, Pair, Skipped
 from glassformer.errors import InputError
 
 Column = str | int
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A text and its translation."""
-
-    source: str
-    target: str
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A line that did not fit, and why."""
-
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """What was read, and what was left out and why."""
-
-    pairs: list[Pair]
-    skipped: list[Skipped]
 
 
 Columns = tuple[Column, Column]
@@ -53,7 +25,7 @@ def read_pairs(
     *,
     source: Column | None = None,
     target: Column | None = None,
-) -> Pairs:
+) -> Found[Pair]:
     """All pairs of a folder's files.
 
     `names` is one glob pattern for tables (`train.part*.tsv.gz`), whose source and target columns are given
@@ -72,7 +44,7 @@ def read_pairs(
         raise InputError(
             f"{names} in {folder} holds no pair{why}; give a text and its translation on each line"
         )
-    return Pairs(pairs, skipped)
+    return Found(pairs, skipped)
 
 
 def iterate_pairs(

@@ -7,7 +7,7 @@ from typing import Any
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from glassformer.data.readers import Pair
+from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.model import Transformer

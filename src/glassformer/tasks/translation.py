@@ -9,7 +9,7 @@ import torch
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import IGNORE, Batch, pad
-from glassformer.data.readers import Pair
+from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.search import search, stream

@@ -8,7 +8,8 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from glassformer.data.readers import Pairs, read_pairs
+from glassformer.data.examples import Found, Pair
+from glassformer.data.readers import read_pairs
 from glassformer.errors import InputError
 from glassformer.training.recipe import DataTable
 
@@ -25,7 +26,7 @@ class Place:
     folder: Path
     names: Names
 
-    def pairs(self, table: DataTable) -> Pairs:
+    def pairs(self, table: DataTable) -> Found[Pair]:
         """All that the files hold, and the lines that do not fit."""
         return read_pairs(self.folder, self.names, source=table.source, target=table.target)
 

@@ -8,7 +8,7 @@ import torch
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batches import TokenBatches
-from glassformer.data.readers import Pair, Skipped
+from glassformer.data.examples import Pair, Skipped
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.translation import evaluate as evaluate_translation
@@ -91,7 +91,7 @@ def _prepare_translation(
             f"{', '.join(TRANSLATION_FIGURES)}"
         )
     read = {role: places[role].pairs(recipe.data) for role in ("train", "dev") if role in places}
-    pairs, dev = read["train"].pairs, read["dev"].pairs if "dev" in read else []
+    pairs, dev = read["train"].examples, read["dev"].examples if "dev" in read else []
     folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
     tokenizer = _tokenizer(folder.path / "tokenizer", recipe, pairs)
     config = config_of(recipe, tokenizer.vocab_size)
