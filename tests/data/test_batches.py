@@ -140,9 +140,9 @@ def test_what_is_too_long_is_left_out_and_named() -> None:
 
 
 def test_batches_of_nothing_are_refused() -> None:
-    with pytest.raises(InputError, match="none of 1 pairs is at most 3 tokens long"):
+    with pytest.raises(InputError, match="none of 1 examples is at most 3 tokens long"):
         make([([5] * 9, [6])], max_length=3)
-    with pytest.raises(InputError, match="none of 0 pairs"):
+    with pytest.raises(InputError, match="none of 0 examples"):
         make([])
     with pytest.raises(InputError, match="pair 2 has an empty source"):
         make([([5], [6]), ([], [6])])

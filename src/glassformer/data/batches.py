@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,46 +16,37 @@ from glassformer.errors import InputError
 Numbers = NDArray[np.int64]
 
 
-class TokenBatches:
-    """Encoded pairs as batches whose size times longest side stays within `tokens`.
+class ByLength(ABC):
+    """Examples in batches of like length: count times longest stays within `tokens`, count within `examples`.
 
-    Vaswani et al. 2017, section 5.1: pairs are batched by approximate length. An epoch is a function of
-    (seed, epoch) alone, so it can be entered at any batch; seed None keeps the order of length. A pair with a
-    side over `max_length` (the target counted with its <bos>) is left out: its number is in `dropped`.
+    An epoch is a function of (seed, epoch) alone, so it can be entered at any batch; seed None keeps the order of
+    length. `sizes` are the lengths of each example's parts; one with a part over `max_length` is left out: its
+    number is in `dropped`.
     """
 
     def __init__(
         self,
-        examples: Sequence[tuple[Sequence[int], Sequence[int]]],
-        *,
+        *sizes: Numbers,
         tokens: int,
-        pad_id: int,
-        bos_id: int,
-        eos_id: int,
+        examples: int | None = None,
         max_length: int | None = None,
         seed: int | None = 0,
     ) -> None:
-        self.sources = Ragged([source for source, _ in examples])
-        self.targets = Ragged([target for _, target in examples])
-        self.pad_id, self.bos_id, self.eos_id, self.seed = pad_id, bos_id, eos_id, seed
-        source, target = self.sources.lengths, self.targets.lengths + 1
-        if (source == 0).any():
-            raise InputError(
-                f"pair {source.argmin() + 1} has an empty source; leave it out or give it an <eos>"
-            )
-        longer = np.maximum(source, target)
+        self.seed = seed
+        longer = np.maximum.reduce(sizes)
         limit = tokens if max_length is None else min(max_length, tokens)
         self.dropped: Numbers = np.flatnonzero(longer > limit)
         kept = np.flatnonzero(longer <= limit)
         if not len(kept):
             raise InputError(
-                f"none of {len(examples)} pairs is at most {limit} tokens long; "
+                f"none of {len(longer)} examples is at most {limit} tokens long; "
                 "give other data, or raise the longest length and the tokens of a batch"
             )
-        order = np.lexsort((target[kept], source[kept], longer[kept]))
+        keys = [size[kept] for size in sizes]
+        order = np.lexsort((*reversed(keys), longer[kept]))
         self.order: Numbers = kept[order]
-        self.ties = _ties(source[self.order], target[self.order])
-        self.cuts = _cuts(longer[self.order], tokens)
+        self.ties = _ties([key[order] for key in keys])
+        self.cuts = _cuts(longer[self.order], tokens, examples or len(kept))
 
     def __len__(self) -> int:
         """Batches in an epoch, the same in each."""
@@ -73,6 +65,68 @@ class TokenBatches:
         """The batches of an epoch, from batch `start` on."""
         for chosen in self.plan(number)[start:]:
             yield self.build(chosen)
+
+    @abstractmethod
+    def build(self, chosen: Numbers) -> Batch:
+        """The batch of these examples."""
+
+
+class ExampleBatches(ByLength):
+    """Examples of one length each; `make` builds the batch of some of them by their numbers."""
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        make: Callable[[Sequence[int]], Batch],
+        *,
+        tokens: int,
+        examples: int | None = None,
+        max_length: int | None = None,
+        seed: int | None = 0,
+    ) -> None:
+        super().__init__(
+            np.array(lengths, dtype=np.int64),
+            tokens=tokens,
+            examples=examples,
+            max_length=max_length,
+            seed=seed,
+        )
+        self.make = make
+
+    def build(self, chosen: Numbers) -> Batch:
+        """The batch of these examples."""
+        return self.make(chosen.tolist())
+
+
+class TokenBatches(ByLength):
+    """Encoded pairs. Vaswani et al. 2017, section 5.1: pairs are batched by approximate length.
+
+    A target's length is counted with its <bos>.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[tuple[Sequence[int], Sequence[int]]],
+        *,
+        tokens: int,
+        pad_id: int,
+        bos_id: int,
+        eos_id: int,
+        max_examples: int | None = None,
+        max_length: int | None = None,
+        seed: int | None = 0,
+    ) -> None:
+        self.sources = Ragged([source for source, _ in examples])
+        self.targets = Ragged([target for _, target in examples])
+        self.pad_id, self.bos_id, self.eos_id = pad_id, bos_id, eos_id
+        source, target = self.sources.lengths, self.targets.lengths + 1
+        if (source == 0).any():
+            raise InputError(
+                f"pair {source.argmin() + 1} has an empty source; leave it out or give it an <eos>"
+            )
+        super().__init__(
+            source, target, tokens=tokens, examples=max_examples, max_length=max_length, seed=seed
+        )
 
     def build(self, chosen: Numbers) -> Batch:
         """The batch of these examples: target is <bos> + ids, labels are ids + <eos>."""
@@ -116,17 +170,18 @@ class Ragged:
         return torch.from_numpy(ids), mask
 
 
-def _ties(source: Numbers, target: Numbers) -> Numbers:
-    """Equal numbers for neighbours with equal lengths: among these an epoch may choose freely."""
-    changes = (np.diff(source) != 0) | (np.diff(target) != 0)
+def _ties(sizes: Sequence[Numbers]) -> Numbers:
+    """Equal numbers for neighbours of equal sizes: among these an epoch may choose freely."""
+    changes = np.any([np.diff(size) != 0 for size in sizes], axis=0)
     return np.concatenate([np.zeros(1, np.int64), changes.cumsum()])
 
 
-def _cuts(longer: Numbers, tokens: int) -> Numbers:
-    """Where to cut ascending lengths so that count times longest stays within `tokens`."""
+def _cuts(longer: Numbers, tokens: int, examples: int) -> Numbers:
+    """Where to cut ascending lengths so that count times longest stays within `tokens`, count within `examples`."""
     cuts, first = [0], 0
     for number, length in enumerate(longer.tolist()):
-        if (number - first + 1) * length > tokens:
+        count = number - first + 1
+        if count * length > tokens or count > examples:
             cuts.append(number)
             first = number
     return np.array([*cuts, len(longer)], dtype=np.int64)
