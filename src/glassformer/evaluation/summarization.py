@@ -1,0 +1,159 @@
+"""Summaries: how many of the reference's words and word pairs were found, and in its order: ROUGE (Lin 2004).
+
+The figures are those of rouge-score, which the tests call: F1 in percent, averaged over the texts; of several
+references the best one counts.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from glassformer.errors import InputError
+from glassformer.evaluation.bootstrap import SEED, Measured, Sums, share
+from glassformer.evaluation.score import Score, signature
+from glassformer.evaluation.stemming import stem
+
+Words = Sequence[str]
+Triple = tuple[float, float, float]  # precision, recall, F1
+
+FIGURES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+WORD = re.compile(r"[a-z0-9]+")
+STEMMED_FROM = 4  # letters
+
+
+def words(text: str, stemming: bool) -> list[str]:
+    """Runs of a-z and 0-9 in lower case."""
+    found = WORD.findall(text.lower())
+    return [stem(word) if len(word) >= STEMMED_FROM else word for word in found] if stemming else found
+
+
+def triple(matched: int, found: int, wanted: int) -> Triple:
+    """Precision, recall and F1; of nothing they are 0."""
+    if not matched:
+        return 0.0, 0.0, 0.0
+    precision, recall = matched / found, matched / wanted
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+def grams(given: Words, right: Words, size: int) -> Triple:
+    """ROUGE-N: `size` words in a row that both have, each as often as both have it."""
+    found, wanted = (
+        Counter(zip(*(text[start:] for start in range(size)), strict=False)) for text in (given, right)
+    )
+    return triple((found & wanted).total(), found.total(), wanted.total())
+
+
+def sequence(given: Words, right: Words) -> Triple:
+    """ROUGE-L: the longest sequence of words that stands in both in the same order, with gaps."""
+    return triple(longest(given, right), len(given), len(right))
+
+
+def longest(one: Words, other: Words) -> int:
+    """The length of the longest common subsequence, a row of the table in the bits of one number (Hyyrö 2004)."""
+    places: dict[str, int] = {}
+    for place, word in enumerate(one):
+        places[word] = places.get(word, 0) | 1 << place
+    everywhere = (1 << len(one)) - 1
+    row = everywhere
+    for word in other:
+        match = row & places.get(word, 0)
+        row = ((row + match) | (row - match)) & everywhere
+    return len(one) - row.bit_count()
+
+
+def sentences(given: Sequence[Words], right: Sequence[Words]) -> Triple:
+    """ROUGE-Lsum: of each reference sentence the words that any sentence's longest sequence shares with it.
+
+    No word counts more often than it stands in either text.
+    """
+    if len(given) == len(right) == 1:
+        return sequence(given[0], right[0])
+    left = [Counter(word for text in side for word in text) for side in (given, right)]
+    found, wanted, matched = left[0].total(), left[1].total(), 0
+    for text in right:
+        shared = sorted({place for one in given for place in places_shared(text, one)})
+        for word in (text[place] for place in shared):
+            if all(side[word] > 0 for side in left):
+                matched += 1
+                for side in left:
+                    side[word] -= 1
+    return triple(matched, found, wanted)
+
+
+def places_shared(right: Words, given: Words) -> list[int]:
+    """Which words of `right` are its longest sequence shared with `given`; of several the one rouge-score takes."""
+    table = [[0] * (len(given) + 1)]
+    for word in right:
+        above, row = table[-1], [0]
+        for place, other in enumerate(given):
+            row.append(above[place] + 1 if word == other else max(above[place + 1], row[place]))
+        table.append(row)
+    found, i, j = [], len(right), len(given)
+    while i and j:
+        if right[i - 1] == given[j - 1]:
+            i, j = i - 1, j - 1
+            found.append(i)
+        elif table[i][j - 1] > table[i - 1][j]:
+            j -= 1
+        else:
+            i -= 1
+    return found
+
+
+def rouge(given: str, right: str, *, stemming: bool = False) -> dict[str, Triple]:
+    """Every kind of ROUGE of one text against one reference; for Lsum a line is a sentence."""
+    found, wanted = words(given, stemming), words(right, stemming)
+    lines = [[words(line, stemming) for line in text.split("\n") if line] for text in (given, right)]
+    kinds: Mapping[str, Callable[[], Triple]] = {
+        "rouge1": lambda: grams(found, wanted, 1),
+        "rouge2": lambda: grams(found, wanted, 2),
+        "rougeL": lambda: sequence(found, wanted),
+        "rougeLsum": lambda: sentences(*lines),
+    }
+    return {name: kind() for name, kind in kinds.items()}
+
+
+def best(given: str, references: Sequence[str], *, stemming: bool = False) -> dict[str, Triple]:
+    """The same against several references: of each kind the one with the highest F1."""
+    all_of_them = [rouge(given, reference, stemming=stemming) for reference in references]
+    return {name: max((each[name] for each in all_of_them), key=lambda found: found[2]) for name in FIGURES}
+
+
+def measured(
+    given: Sequence[str], references: Sequence[str] | Sequence[Sequence[str]], *, stemming: bool = False
+) -> Measured:
+    """Of summaries and the reference or references of each."""
+    if len(given) != len(references):
+        raise InputError(f"{len(given)} summaries came with {len(references)} references; give one for each")
+    rows = [[row] if isinstance(row, str) else list(row) for row in references]
+    if not all(rows):
+        raise InputError(f"summary {rows.index([]) + 1} has no reference; give at least one")
+    found = [best(*pair, stemming=stemming) for pair in zip(given, rows, strict=True)]
+    statistics = {name: np.array([each[name][2] for each in found]) for name in FIGURES}
+    return Measured({**statistics, "examples": np.ones(len(given))}, measure)
+
+
+def measure(sums: Sums) -> Sums:
+    """Means over the texts."""
+    return {name: share(sums[name], sums["examples"]) for name in FIGURES}
+
+
+def score(
+    given: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    *,
+    stemming: bool = False,
+    bootstrap: int = 0,
+    seed: int = SEED,
+) -> dict[str, Score]:
+    """The figures of summaries and the reference or references of each; published figures differ in `stemming`."""
+    found = measured(given, references, stemming=stemming)
+    return found.scores(FIGURES, signed(references, stemming), bootstrap=bootstrap, seed=seed)
+
+
+def signed(references: Sequence[str] | Sequence[Sequence[str]], stemming: bool) -> str:
+    """How the words were compared."""
+    counts = {1 if isinstance(row, str) else len(row) for row in references}
+    return signature(nrefs=min(counts) if len(counts) == 1 else "var", figure="f1", stemmer=stemming)

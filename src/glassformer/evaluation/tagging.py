@@ -1,0 +1,148 @@
+"""Named entities: an entity counts if its words and its type are exactly right (Tjong Kim Sang and De Meulder 2003).
+
+The figures are those of seqeval: in a valid scheme its strict mode, where a tag that may not stand where it stands
+makes no entity; of tags in no such scheme its default mode, which is the shared task's own script.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from glassformer.errors import InputError
+from glassformer.evaluation.bootstrap import SEED, Measured, Sums, mean_where, precision_recall_f1, share
+from glassformer.evaluation.score import Score, signature
+
+Scheme = Literal["IOB2", "BIOES", "BILOU", "conll"]
+Entity = tuple[str, int, int]  # type, first word, the word after the last
+Sentence = Sequence[str]  # the tags of a sentence
+
+FIGURES = ("f1", "precision", "recall", "macro_f1", "token_accuracy")
+LETTERS = {"BIOES": ("B", "I", "E", "S"), "BILOU": ("B", "I", "L", "U")}  # begins, goes on, ends, is alone
+
+
+def entities(tags: Sentence, scheme: Scheme) -> list[Entity]:
+    """The entities that a sentence's tags say."""
+    if scheme == "conll":
+        return list(_by_change(tags))
+    return list(_iob2(tags) if scheme == "IOB2" else _closed(tags, *LETTERS[scheme]))
+
+
+def scheme_of(sentences: Iterable[Sentence]) -> Scheme:
+    """The scheme in which these tags are valid; `conll` if they are in none of those that seqeval is strict about."""
+    sentences = list(sentences)
+    letters = {tag[:1] for tags in sentences for tag in tags}
+    if letters & set("LU"):
+        return "BILOU"
+    if letters & set("ES"):
+        return "BIOES"
+    valid = all(
+        _stands(before, tag) for tags in sentences for before, tag in zip(("O", *tags), tags, strict=False)
+    )
+    return "IOB2" if valid else "conll"
+
+
+def _stands(before: str, tag: str) -> bool:
+    """Whether in IOB2 a tag may follow another."""
+    return not tag.startswith("I") or (before[:1] in ("B", "I") and before[1:] == tag[1:])
+
+
+def _iob2(tags: Sentence) -> Iterable[Entity]:
+    """B-X, then any number of I-X."""
+    place = 0
+    while place < len(tags):
+        start, kind = place, tags[place][1:]
+        place += 1
+        if tags[start][:1] == "B":
+            while place < len(tags) and tags[place] == f"I{kind}":
+                place += 1
+            yield _type(kind), start, place
+
+
+def _closed(tags: Sentence, begins: str, inside: str, ends: str, alone: str) -> Iterable[Entity]:
+    """B-X, any number of I-X, E-X; or S-X."""
+    place = 0
+    while place < len(tags):
+        start, kind = place, tags[place][1:]
+        place += 1
+        if tags[start][:1] == alone:
+            yield _type(kind), start, place
+        elif tags[start][:1] == begins:
+            while place < len(tags) and tags[place] == inside + kind:
+                place += 1
+            if place < len(tags) and tags[place] == ends + kind:
+                place += 1
+                yield _type(kind), start, place
+
+
+def _by_change(tags: Sentence) -> Iterable[Entity]:
+    """An entity begins where B or S says so, and wherever type or shape change; it ends likewise."""
+    start, before = 0, "O"
+    for place, tag in enumerate([*tags, "O"]):
+        same = _type(before[1:]) == _type(tag[1:])
+        old, new = before[:1], tag[:1]
+        if old != "O" and (old in "ES" or new in "BSO" or not same):
+            yield _type(before[1:]), start, place
+        if new != "O" and (new in "BS" or old in "ESO" or not same):
+            start = place
+        before = tag
+
+
+def _type(after_letter: str) -> str:
+    return after_letter.removeprefix("-") or "_"
+
+
+def measured(wanted: Sequence[Sentence], given: Sequence[Sentence], scheme: Scheme | None = None) -> Measured:
+    """Of sentences with the tags wanted and the tags given; the columns of `matched`, ... are `types_of` them."""
+    for number, (right, found) in enumerate(zip(wanted, given, strict=True), start=1):
+        if len(right) != len(found):
+            raise InputError(
+                f"sentence {number} has {len(right)} words, but {len(found)} tags were given; give one a word"
+            )
+    scheme = scheme or scheme_of(wanted)
+    kinds = {kind: number for number, kind in enumerate(types_of(wanted, given, scheme))}
+    counts = {name: np.zeros((len(wanted), len(kinds))) for name in ("matched", "found", "wanted")}
+    for number, (right, found) in enumerate(zip(wanted, given, strict=True)):
+        sets = {"wanted": set(entities(right, scheme)), "found": set(entities(found, scheme))}
+        for name, each in (*sets.items(), ("matched", sets["wanted"] & sets["found"])):
+            for kind, _, _ in each:
+                counts[name][number, kinds[kind]] += 1
+    hits = [sum(map(str.__eq__, *pair)) for pair in zip(wanted, given, strict=True)]
+    words = np.array([len(tags) for tags in wanted], dtype=np.float64)
+    return Measured({**counts, "words": words, "hits": np.array(hits, dtype=np.float64)}, measure)
+
+
+def types_of(wanted: Sequence[Sentence], given: Sequence[Sentence], scheme: Scheme) -> list[str]:
+    """The types of the entities that are wanted or given, sorted."""
+    return sorted({kind for tags in (*wanted, *given) for kind, _, _ in entities(tags, scheme)})
+
+
+def measure(sums: Sums) -> Sums:
+    """Over all entities together, of each type, and the mean of the types."""
+    counts = [sums[name] for name in ("matched", "found", "wanted")]
+    kinds = precision_recall_f1(*counts)
+    return {
+        **precision_recall_f1(*(each.sum(-1) for each in counts)),
+        "macro_f1": mean_where(kinds["f1"], sums["found"] + sums["wanted"] > 0),
+        "token_accuracy": share(sums["hits"], sums["words"]),
+        **{f"label_{name}": values for name, values in kinds.items()},
+    }
+
+
+def score(
+    wanted: Sequence[Sentence],
+    given: Sequence[Sentence],
+    *,
+    scheme: Scheme | None = None,
+    bootstrap: int = 0,
+    seed: int = SEED,
+) -> dict[str, Score]:
+    """The figures of sentences with the tags wanted and the tags given, one for each word."""
+    scheme = scheme or scheme_of(wanted)
+    found = measured(wanted, given, scheme)
+    return found.scores(FIGURES, signed(scheme), bootstrap=bootstrap, seed=seed)
+
+
+def signed(scheme: Scheme) -> str:
+    """How entities are read off tags."""
+    return signature(scheme=scheme, mode="default" if scheme == "conll" else "strict")
