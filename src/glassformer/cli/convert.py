@@ -2,10 +2,14 @@
 
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import click
 
-FORMATS = {"huggingface": "glassformer.export.huggingface"}  # format -> the module that writes it
+FORMATS = {  # format -> the module that writes it
+    "huggingface": "glassformer.export.huggingface",
+    "gguf": "glassformer.export.gguf",
+}
 
 
 @click.command
@@ -14,7 +18,7 @@ FORMATS = {"huggingface": "glassformer.export.huggingface"}  # format -> the mod
 @click.option("--to", "form", required=True, type=click.Choice(list(FORMATS)), help="The format to write.")
 @click.option(
     "--dtype",
-    type=click.Choice(["float64", "float32", "float16", "bfloat16"]),
+    type=click.Choice(["float64", "float32", "float16", "bfloat16", "q8_0"]),
     help="The kind of number to store. [default: the checkpoint's own]",
 )
 @click.option("--shard-size", metavar="SIZE", help="Weights beyond this, such as 2GB, go into several files.")
@@ -29,5 +33,15 @@ def convert(name: str, out: Path, form: str, dtype: str | None, shard_size: str 
     options = Options(dtype=dtype, shard_size=None if shard_size is None else bytes_of(shard_size))
     from glassformer.tasks.model import load
 
-    told = import_module(FORMATS[form]).write(load(name), out, options)
+    told = writer(form).write(load(name), out, options)
     click.echo(f"wrote {out}: {told}")
+
+
+def writer(form: str) -> ModuleType:
+    """The module that writes a format; those of other programs stand on these programs' own packages."""
+    try:
+        return import_module(FORMATS[form])
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"to write {form}, the package {error.name} is needed; run pip install 'glassformer[export]'"
+        ) from error
