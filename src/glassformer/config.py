@@ -79,6 +79,7 @@ class TransformerConfig:
     output_transform: bool = False  # BERT, RoBERTa: dense, activation and norm before the vocabulary
     output_activation: Activation | None = None  # of that transform; None: the same as everywhere
     output_scale: bool = False  # T5: hidden states times d_model ** -0.5 before the vocabulary
+    next_sentence: bool = False  # BERT: beside hidden words, whether the second text follows the first
     pooler: bool = False  # dense and an activation on the pooled position
     pooler_activation: PoolerActivation = "tanh"
     pooling: Literal["first", "last"] = "first"  # which position speaks for the sequence
@@ -173,6 +174,10 @@ class TransformerConfig:
             raise InputError("output_scale belongs to a tied output; tied_output is False")
         if self.label_transform and self.head != "token-label":
             raise InputError(f"label_transform belongs to the head 'token-label'; the head is {self.head!r}")
+        if self.next_sentence and self.head != "masked-language-model":
+            raise InputError(
+                f"next_sentence belongs to the head 'masked-language-model'; the head is {self.head!r}"
+            )
         if self.parallel_residual and (self.stack != "decoder" or not self.norm_first):
             raise InputError("parallel_residual belongs to a decoder whose norms stand first")
         if self.window is not None and self.stack != "decoder":

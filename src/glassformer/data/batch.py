@@ -24,6 +24,7 @@ class Batch:
     target_mask: Tensor | None = None
     segments: Tensor | None = None
     labels: Tensor | None = None
+    follows: Tensor | None = None  # B: 0 where the second text follows the first, 1 where it is another's
     tokens: int = UNCOUNTED  # labels that count; counted here unless the maker knows it
 
     def __post_init__(self) -> None:
@@ -49,6 +50,7 @@ class Batch:
             target_mask=move(self.target_mask),
             segments=move(self.segments),
             labels=move(self.labels),
+            follows=move(self.follows),
             tokens=self.tokens,
         )
 

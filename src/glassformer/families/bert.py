@@ -74,21 +74,20 @@ def body(prefix: str, side: str) -> tuple[Rule, ...]:
     )
 
 
-NO_POOLER = (rule("[bert.]pooler.dense.*"),)
-POOLER = (rule("[bert.]pooler.dense.*", "head.pooling.dense.*"),)
-
-
 def language(config: TransformerConfig) -> tuple[Rule, ...]:
-    """Back from a row to the vocabulary; the guess whether two sentences follow one another is left out."""
+    """Back from a row to the vocabulary, and, where it is kept, the guess whether two sentences are neighbours."""
+    kept = config.next_sentence
     return (
         rule("cls.predictions.transform.dense.*", "head.dense.*"),
         rule("cls.predictions.transform.LayerNorm.*", "head.norm.*"),
         *heads.vocabulary("cls.predictions.decoder", "cls.predictions.bias", config),
-        rule("cls.seq_relationship.*"),
-        *NO_POOLER,
+        rule("cls.seq_relationship.*", *("head.next_sentence.output.*",) * kept),
+        rule("[bert.]pooler.dense.*", *("head.next_sentence.pooling.dense.*",) * kept),
     )
 
 
+NO_POOLER = (rule("[bert.]pooler.dense.*"),)
+POOLER = (rule("[bert.]pooler.dense.*", "head.pooling.dense.*"),)
 BERT = Family(
     model_type="bert",
     source="BERT, Devlin et al. 2019",
@@ -100,6 +99,11 @@ BERT = Family(
     renamed=heads.RENAMED,
     architectures={
         **heads.classes("Bert", language, NO_POOLER, POOLER),
+        "BertForPreTraining": Architecture(
+            fields={"head": "masked-language-model", "next_sentence": True, **heads.LANGUAGE},
+            rules=language,
+            optional={"next_sentence": "head.next_sentence."},
+        ),
         "BertLMHeadModel": Architecture(
             fields={"head": "language-model", **heads.LANGUAGE}, rules=language, requires={"is_decoder": True}
         ),

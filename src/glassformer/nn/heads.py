@@ -1,5 +1,7 @@
 """What a model is asked for: a word, a label, a label for each token, or where an answer stands."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -37,12 +39,15 @@ class LanguageHead(Part):
         self.output = nn.Linear(width, config.vocab_size, bias=config.output_bias)
         if config.tied_output:
             self.output.weight = tokens.weight
+        self.next_sentence = next_sentence(config) if config.next_sentence else None
         self.scale = config.d_model**-0.5 if config.output_scale else 1.0
         self.logits_formula = "logits_scaled" if config.output_scale else "logits"
         self.logits_constants = {"d_model": config.d_model} if config.output_scale else {}
 
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """(..., C) -> (..., V)."""
+        if trace is not None and self.next_sentence is not None:
+            self.next_sentence(x, attention_mask, trace)
         if self.dense is not None and self.norm is not None:
             inputs = (x, self.dense.weight, self.dense.bias)
             u = self.step("projected", self.axes, self.dense(x), trace, "projected", inputs)
@@ -117,6 +122,13 @@ class SequenceLabelHead(Part):
         inputs = (row, self.output.weight, self.output.bias)
         logits = self.step("logits", "B L", self.output(row), trace, "logits", inputs)
         return with_probabilities(self, "B L", logits, trace)
+
+
+def next_sentence(config: TransformerConfig) -> SequenceLabelHead:
+    """BERT's second guess while it learns: the second text follows the first, or is another's."""
+    return SequenceLabelHead(
+        replace(config, head="sequence-label", labels=2, pooler=True, next_sentence=False)
+    )
 
 
 class TokenLabelHead(Part):

@@ -18,15 +18,30 @@ from glassformer.text.special import PRESETS, Special
 
 @dataclass(frozen=True)
 class Encoding:
-    """A text as tokens: token i is text[start:end], (start, end) = offsets[i], or was added: (0, 0)."""
+    """A text, or two, as tokens: token i is text[start:end], (start, end) = offsets[i], or was added: (0, 0)."""
 
     ids: list[int]
     tokens: list[str]
     offsets: list[tuple[int, int]]
     segments: list[int]
+    texts: list[int | None]  # which text a token is of, 0 or 1; None: it was added
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def places(self, text: int) -> list[int]:
+        """Where the tokens of one of the texts stand."""
+        return [place for place, of in enumerate(self.texts) if of == text]
+
+    def keep(self, places: Sequence[int]) -> Encoding:
+        """Of all tokens only these, in this order."""
+        return Encoding(
+            ids=[self.ids[place] for place in places],
+            tokens=[self.tokens[place] for place in places],
+            offsets=[self.offsets[place] for place in places],
+            segments=[self.segments[place] for place in places],
+            texts=[self.texts[place] for place in places],
+        )
 
 
 class Tokenizer:
@@ -106,11 +121,21 @@ class Tokenizer:
         return self._encoding(self.backend.encode(text, pair, add_special_tokens=special))
 
     def encode_batch(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, special: bool = True
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        special: bool = True,
+        *,
+        longest: int | None = None,
     ) -> list[Encoding]:
-        """`encode` of many at once."""
+        """`encode` of many at once; what is over `longest` tokens loses the end of its longer text, not its frame."""
         self._refuse_unknown([*texts, *(pairs or [])])
-        raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
+        if longest is not None:
+            self.backend.enable_truncation(longest, strategy="longest_first")
+        try:
+            raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
+        finally:
+            self.backend.no_truncation()
         return [self._encoding(one) for one in raw]
 
     def ids(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
@@ -156,13 +181,14 @@ class Tokenizer:
 
     def _encoding(self, raw: RawEncoding) -> Encoding:
         offsets: list[tuple[int, int]] = raw.offsets
+        texts: list[int | None] = raw.sequence_ids
         if self.prefix:
             before: int | None = None
-            for number, sequence in enumerate(raw.sequence_ids[:-1]):
+            for number, sequence in enumerate(texts[:-1]):
                 begins, before = sequence is not None and sequence != before, sequence
                 if begins and raw.tokens[number] == self.prefix and offsets[number + 1][0] == 0:
                     offsets[number] = (0, 0)  # nothing but the space that was put before the text
-        return Encoding(raw.ids, raw.tokens, offsets, raw.type_ids)
+        return Encoding(raw.ids, raw.tokens, offsets, raw.type_ids, texts)
 
     def _refuse_unknown(self, texts: Iterable[str]) -> None:
         """A closed vocabulary says which word it lacks, where, and what it knows."""

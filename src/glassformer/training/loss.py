@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from glassformer.data.batch import IGNORE, Batch
 from glassformer.model import Transformer
@@ -66,24 +67,28 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Los
     return Loss(total=total, nll=nll, count=len(labels))
 
 
+def labels_of(batch: Batch) -> Tensor:
+    """The labels of a batch to learn from."""
+    assert batch.labels is not None, "a batch to learn from carries labels"
+    return batch.labels
+
+
 @dataclass(frozen=True)
 class TokenLoss:
     """Cross-entropy at each position that has a label; the others never meet the vocabulary."""
 
     smoothing: float = 0.0
+    weights: Tensor | None = None  # of each label; None: all weigh the same
 
     def __call__(self, model: Transformer, batch: Batch) -> Loss:
         """The loss of one batch."""
-        hidden = model.body(
-            batch.source,
-            batch.target,
-            source_mask=batch.source_mask,
-            target_mask=batch.target_mask,
-            segments=batch.segments,
-        )  # B T C
-        assert batch.labels is not None, "a batch to learn from carries labels"
-        counted = batch.labels != IGNORE  # B T
-        return cross_entropy(model.head(hidden[counted]), batch.labels[counted], self.smoothing)
+        hidden = model.body(**batch.inputs())  # B T C
+        labels = labels_of(batch)
+        counted = labels != IGNORE  # B T
+        logits = model.head(hidden[counted])
+        if self.weights is not None:
+            return weighted(logits, labels[counted], self.weights, self.smoothing)
+        return cross_entropy(logits, labels[counted], self.smoothing)
 
 
 @dataclass(frozen=True)
@@ -91,16 +96,75 @@ class LabelLoss:
     """Cross-entropy of one label per sequence, (B L) against (B)."""
 
     smoothing: float = 0.0
+    weights: Tensor | None = None
 
     def __call__(self, model: Transformer, batch: Batch) -> Loss:
         """The loss of one batch."""
-        logits = model(
-            batch.source,
-            batch.target,
-            source_mask=batch.source_mask,
-            target_mask=batch.target_mask,
-            segments=batch.segments,
-        )  # B L
-        assert batch.labels is not None, "a batch to learn from carries labels"
-        counted = batch.labels != IGNORE  # B
-        return cross_entropy(logits[counted], batch.labels[counted], self.smoothing)
+        logits, labels = model(**batch.inputs()), labels_of(batch)  # B L, B
+        counted = labels != IGNORE
+        if self.weights is not None:
+            return weighted(logits[counted], labels[counted], self.weights, self.smoothing)
+        return cross_entropy(logits[counted], labels[counted], self.smoothing)
+
+
+@dataclass(frozen=True)
+class LabelsLoss:
+    """Any number of labels per sequence: a yes or no for each, (B L) against (B L) of 0 and 1."""
+
+    def __call__(self, model: Transformer, batch: Batch) -> Loss:
+        """The loss of one batch."""
+        logits, labels = model(**batch.inputs()), labels_of(batch)
+        total = functional.binary_cross_entropy_with_logits(
+            logits.float() if logits.itemsize < 4 else logits, labels.to(logits.dtype), reduction="sum"
+        )
+        return Loss(total=total, nll=total.detach(), count=labels.numel())
+
+
+@dataclass(frozen=True)
+class SpanLoss:
+    """Where an answer starts and where it ends, each a choice among the positions: (B T 2) against (B 2).
+
+    Devlin et al. 2019, section 4.2.
+    """
+
+    def __call__(self, model: Transformer, batch: Batch) -> Loss:
+        """The loss of one batch."""
+        logits, labels = model(**batch.inputs()), labels_of(batch)
+        mask = batch.source_mask if model.decoder is None else batch.target_mask
+        if mask is not None:
+            logits = logits.masked_fill(~mask.bool()[..., None], -torch.inf)
+        return cross_entropy(logits.mT.flatten(0, 1), labels.flatten())
+
+
+@dataclass(frozen=True)
+class PretrainingLoss:
+    """The hidden tokens, and whether the second text follows the first: two means, added.
+
+    Devlin et al. 2019, appendix A.2. The plain figure beside it is that of the tokens.
+    """
+
+    def __call__(self, model: Transformer, batch: Batch) -> Loss:
+        """The loss of one batch."""
+        hidden = model.body(**batch.inputs())
+        labels = labels_of(batch)
+        counted = labels != IGNORE
+        tokens = cross_entropy(model.head(hidden[counted]), labels[counted])
+        assert batch.follows is not None, "a batch of two texts says whether they follow one another"
+        guesses = model.head.next_sentence(hidden, batch.source_mask)  # B 2
+        follows = cross_entropy(guesses, batch.follows)
+        share = tokens.count / follows.count
+        return Loss(total=tokens.total + share * follows.total, nll=tokens.nll, count=tokens.count)
+
+
+def weighted(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Loss:
+    """Cross-entropy in which each label has its own weight, N L against N; the plain sum beside it has none."""
+    weights = weights.to(logits.device, logits.dtype)
+    total = functional.cross_entropy(logits, labels, weights, reduction="sum", label_smoothing=smoothing)
+    nll = functional.cross_entropy(logits.detach(), labels, reduction="sum")
+    return Loss(total=total, nll=nll, count=len(labels))
+
+
+def balanced(labels: Tensor, count: int) -> Tensor:
+    """The weight of each of `count` labels with which all weigh the same together: N / (count * how many it has)."""
+    seen = torch.bincount(labels[labels != IGNORE], minlength=count).clamp(min=1)
+    return seen.sum() / (count * seen)

@@ -1,0 +1,339 @@
+"""LoRA adapters: put beside a model's maps, saved in PEFT's published layout, read back, merged.
+
+An adapter folder holds adapter_config.json and adapter_model.safetensors, as `peft` reads and writes them, and the
+config.json of the whole model, which says what its labels mean.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from glassformer.errors import InputError
+from glassformer.families import FAMILIES
+from glassformer.families.family import LABEL_HEADS
+from glassformer.model import Transformer
+from glassformer.nn.low_rank import LowRank, low_ranks
+from glassformer.pretrained import (
+    CONFIG,
+    Checkpoint,
+    load_transformer,
+    read_json,
+    resolve,
+    write_json,
+    write_tensors,
+)
+from glassformer.surgery import with_head
+from glassformer.weights import Move, Rule, moves_out, to_ours, to_theirs
+
+ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ROOT = "base_model.model."  # what PEFT puts before every name
+TASK_TYPES = {  # PEFT's word -> our head
+    "SEQ_CLS": "sequence-label",
+    "TOKEN_CLS": "token-label",
+    "QUESTION_ANS": "answer-span",
+    "CAUSAL_LM": "language-model",
+    "SEQ_2_SEQ_LM": "language-model",
+    "FEATURE_EXTRACTION": "hidden",
+}
+PLAIN = {"peft_type": "LORA", "use_dora": False, "bias": "none", "lora_bias": False}  # all else is refused
+
+
+# ------------------------------------------------------------------ beside the maps
+
+
+def adapt(
+    transformer: Transformer, targets: Sequence[str], *, rank: int, alpha: float, dropout: float = 0.0
+) -> list[str]:
+    """Give every linear map whose path meets a pattern its narrow detour; everything but them stops learning."""
+    paths = [
+        path
+        for path, module in transformer.named_modules()
+        if isinstance(module, nn.Linear) and any(fnmatchcase(path, pattern) for pattern in targets)
+    ]
+    if not paths:
+        raise InputError(
+            f"no linear map of this model is called {' or '.join(targets)}; such a pattern is '*attention.query'"
+        )
+    transformer.requires_grad_(False)
+    for path in paths:
+        put(transformer, path, LowRank(linear_at(transformer, path), rank, alpha, dropout))
+    return paths
+
+
+def linear_at(transformer: Transformer, path: str) -> nn.Linear:
+    """The linear map of this path."""
+    module = transformer.get_submodule(path)
+    assert isinstance(module, nn.Linear), f"{path} is no linear map"
+    return module
+
+
+def put(transformer: Transformer, path: str, linear: nn.Linear) -> None:
+    """Another linear map in the place of one."""
+    parent, _, name = path.rpartition(".")
+    setattr(transformer.get_submodule(parent), name, linear.train(transformer.training))
+
+
+def settle(transformer: Transformer) -> None:
+    """Merge every adapter for good: the model is one of ordinary linear maps again."""
+    for path, each in low_ranks(transformer).items():
+        each.merge()
+        put(transformer, path, each.plain())
+    transformer.requires_grad_(True)
+
+
+# ------------------------------------------------------------------ writing
+
+
+def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
+    """Write what was learnt beside the model named `base`: its detours, and the parameters that learnt whole."""
+    folder, transformer = Path(folder), checkpoint.transformer
+    family, config = FAMILIES[checkpoint.family], transformer.config
+    detours = low_ranks(transformer)
+    if not detours:
+        raise InputError("this model has no adapter; train one with [tuning] method = 'lora'")
+    written = family.published(config, checkpoint.raw, checkpoint.labels)
+    rules, prefixed = family.names(written, config), not family.architecture(written).bare
+    tensors: dict[str, Tensor] = {}
+    modules: dict[str, LowRank] = {}  # PEFT's module -> one of its detours
+    for move in weight_moves(detours, transformer, rules, prefixed):
+        module = move.theirs.removesuffix(".weight")
+        own = [detours[name.removesuffix(".weight")] for name in move.ours]
+        tensors |= {f"{ROOT}{module}.{name}.weight": each for name, each in joined(own).items()}
+        modules[module] = own[0]
+    whole = whole_parameters(transformer)
+    moves = [move for move in moves_out(whole, rules, prefixed) if move.role == "main"]
+    tensors |= {ROOT + move.theirs: to_theirs(move, whole) for move in moves}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(
+        folder / ADAPTER_WEIGHTS, {name: each.detach().contiguous().clone() for name, each in tensors.items()}
+    )
+    write_json(folder / CONFIG, written)
+    saved = sorted({move.theirs.rpartition(".")[0] for move in moves})
+    write_json(folder / ADAPTER, said_of(config.head, config.stack, base, modules, saved, tensors))
+
+
+def weight_moves(
+    detours: Mapping[str, LowRank], transformer: Transformer, rules: Sequence[Rule], prefixed: bool
+) -> list[Move]:
+    """The stored matrices beside which the detours stand."""
+    names = [name for name, _ in transformer.named_parameters() if ".lora_" not in name]
+    moves = moves_out(names, rules, prefixed)
+    mine = [
+        move
+        for move in moves
+        if move.role == "main" and any(name.removesuffix(".weight") in detours for name in move.ours)
+    ]
+    for move in mine:
+        lacking = [name for name in move.ours if name.removesuffix(".weight") not in detours]
+        if lacking:
+            raise InputError(
+                f"{move.theirs} holds {', '.join(move.ours)} in one, and {lacking[0]} has no adapter; "
+                "add it to [tuning] targets, so that other programs can read the adapter"
+            )
+    return mine
+
+
+def joined(own: Sequence[LowRank]) -> dict[str, Tensor]:
+    """The detours of the maps that one stored matrix holds as one detour: A over A, and B beside B in blocks."""
+    if len(own) == 1:
+        return {"lora_A": own[0].lora_A, "lora_B": own[0].lora_B}
+    return {
+        "lora_A": torch.cat([each.lora_A for each in own]),
+        "lora_B": torch.block_diag(*(each.lora_B for each in own)),
+    }
+
+
+def whole_parameters(transformer: Transformer) -> dict[str, Tensor]:
+    """The parameters that learnt without a detour: the head's, mostly."""
+    return {
+        name: parameter.detach()
+        for name, parameter in transformer.named_parameters()
+        if parameter.requires_grad and ".lora_" not in name
+    }
+
+
+def said_of(
+    head: str,
+    stack: str,
+    base: str,
+    modules: Mapping[str, LowRank],
+    saved: Sequence[str],
+    tensors: Mapping[str, Tensor],
+) -> dict[str, Any]:
+    """adapter_config.json. A matrix that holds several maps has a rank, and an alpha, as many times larger."""
+    first = next(iter(modules.values()))
+    ranks = {module: tensors[f"{ROOT}{module}.lora_A.weight"].shape[0] for module in modules}
+    own = {module: rank for module, rank in ranks.items() if rank != first.rank}
+    alphas = {module: modules[module].scale * rank for module, rank in own.items()}
+    types = {ours: word for word, ours in reversed(TASK_TYPES.items())}
+    word = "SEQ_2_SEQ_LM" if stack == "encoder-decoder" and head == "language-model" else types.get(head)
+    return {
+        "peft_type": "LORA",
+        "task_type": word,
+        "base_model_name_or_path": base,
+        "r": first.rank,
+        "lora_alpha": first.alpha,
+        "lora_dropout": first.dropout.p,
+        "target_modules": list(modules),
+        "modules_to_save": list(saved) or None,
+        "rank_pattern": own,
+        "alpha_pattern": alphas,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+    }
+
+
+# ------------------------------------------------------------------ reading
+
+
+def is_adapter(folder: str | Path) -> bool:
+    """Whether a folder holds an adapter and not a whole model."""
+    return (Path(folder) / ADAPTER).is_file() and not (Path(folder) / "model.safetensors").is_file()
+
+
+def base_of(folder: str | Path) -> Path:
+    """The folder of the model that an adapter stands beside."""
+    name = read_json(Path(folder) / ADAPTER).get("base_model_name_or_path")
+    if not isinstance(name, str):
+        raise InputError(
+            f"{Path(folder) / ADAPTER} names no base_model_name_or_path; add the model it belongs to"
+        )
+    beside = Path(folder) / name
+    return beside if name.startswith(".") and beside.is_dir() else resolve(name)
+
+
+def load_adapter(folder: str | Path, *, dtype: str | None = None) -> Checkpoint:
+    """The base model under the adapter's head, its detours put in and not merged; `settle` merges them for good."""
+    folder = Path(folder)
+    said = read_json(folder / ADAPTER)
+    for key, value in PLAIN.items():
+        if said.get(key, value) != value:
+            raise InputError(
+                f"{folder / ADAPTER} says {key} is {said[key]!r}; only {value!r} is computed here"
+            )
+    base = load_transformer(base_of(folder), dtype=dtype)
+    tensors = {name.removeprefix(ROOT): each for name, each in read_weights(folder).items()}
+    checkpoint = headed(base, folder, said, tensors)
+    transformer = checkpoint.transformer
+    family = FAMILIES[checkpoint.family]
+    rules = family.names(checkpoint.raw, transformer.config)
+    prefixed = not family.architecture(checkpoint.raw).bare
+    names = [name for name, _ in transformer.named_parameters()]
+    moves = {move.theirs: move for move in moves_out(names, rules, prefixed)}
+    transformer.requires_grad_(False)
+    for name, tensor in tensors.items():
+        module, _, part = name.removesuffix(".weight").rpartition(".")
+        if part == "lora_A":
+            beside = tensors.get(f"{module}.lora_B.weight")
+            put_in(transformer, known(moves, f"{module}.weight", folder), module, tensor, beside, said)
+        elif part not in ("lora_B",):
+            replace_whole(transformer, known(moves, name, folder), tensor)
+    return replace(checkpoint, transformer=transformer.eval(), folder=folder)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """adapter_model.safetensors."""
+    path = folder / ADAPTER_WEIGHTS
+    if not path.is_file():
+        raise InputError(
+            f"{folder} has no {ADAPTER_WEIGHTS}; a pickled adapter can run code of its own and is never opened: "
+            "save it as safetensors where you trust it"
+        )
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
+
+
+def headed(
+    base: Checkpoint, folder: Path, said: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Checkpoint:
+    """The base under the head that the adapter was learnt with."""
+    if (folder / CONFIG).is_file():
+        raw = read_json(folder / CONFIG)
+        family = FAMILIES[base.family]
+        config = family.config(raw)
+        checkpoint, _ = with_head(base, config.head, family.labels(raw, config))
+        return replace(checkpoint, raw={**raw, "architectures": checkpoint.raw.get("architectures")})
+    head = TASK_TYPES.get(str(said.get("task_type")), base.transformer.config.head)
+    count = next((len(each) for name, each in tensors.items() if name.endswith(LAST_MAPS)), 0)
+    labels = [f"LABEL_{number}" for number in range(count)] if head in LABEL_HEADS else []
+    return with_head(base, head, labels)[0]
+
+
+LAST_MAPS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")
+
+
+def known(moves: Mapping[str, Move], name: str, folder: Path) -> Move:
+    """Where a tensor that PEFT names belongs here."""
+    if name not in moves:
+        raise InputError(
+            f"the adapter in {folder} changes {name}, which its base model does not have; give the base it belongs to"
+        )
+    return moves[name]
+
+
+def put_in(
+    transformer: Transformer,
+    move: Move,
+    module: str,
+    down: Tensor,
+    up: Tensor | None,
+    said: Mapping[str, Any],
+) -> None:
+    """One detour of PEFT's as ours: beside a matrix that holds several maps, each gets its rows of B."""
+    if up is None or down.shape[0] != up.shape[1]:
+        raise InputError(f"the adapter's lora_A and lora_B of {module} do not fit together; save it again")
+    rank = down.shape[0]
+    alpha = pattern_of(said.get("alpha_pattern"), module, said.get("lora_alpha", rank))
+    if said.get("use_rslora"):
+        alpha *= math.sqrt(rank)
+    for name, (rows, inputs) in zip(move.ours, pieces(up, down, len(move.ours)), strict=True):
+        path = name.removesuffix(".weight")
+        detour = LowRank(linear_at(transformer, path), len(inputs), alpha * len(inputs) / rank)
+        with torch.no_grad():
+            detour.lora_A.copy_(inputs)
+            detour.lora_B.copy_(rows)
+        put(transformer, path, detour)
+
+
+def pieces(up: Tensor, down: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """B and A of each of `count` maps; where B is in blocks, as we write it, only the rows of A that it meets."""
+    rank = up.shape[1]
+    for number, rows in enumerate(up.chunk(count)):
+        own = slice(number * rank // count, (number + 1) * rank // count)
+        if count > 1 and rank % count == 0 and rows.count_nonzero() == rows[:, own].count_nonzero():
+            yield rows[:, own], down[own]
+        else:
+            yield rows, down
+
+
+def pattern_of(patterns: Mapping[str, Any] | None, module: str, default: float) -> float:
+    """PEFT's own number for a module: its path's end is its name there."""
+    for name, value in (patterns or {}).items():
+        if module == name or module.endswith(f".{name}"):
+            return float(value)
+    return float(default)
+
+
+def replace_whole(transformer: Transformer, move: Move, tensor: Tensor) -> None:
+    """A parameter that learnt whole."""
+    for name, piece in to_ours(move, tensor).items():
+        parameter = transformer.get_parameter(name)
+        if parameter.shape != piece.shape:
+            raise InputError(
+                f"{move.theirs} is {list(tensor.shape)} in the adapter, but its base model calls for "
+                f"{list(parameter.shape)}; give the base it belongs to"
+            )
+        with torch.no_grad():
+            parameter.copy_(piece)
+        parameter.requires_grad_(True)

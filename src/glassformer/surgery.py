@@ -1,0 +1,83 @@
+"""A trained body under another head: how a checkpoint becomes the start of another task."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from glassformer.errors import InputError
+from glassformer.families import FAMILIES
+from glassformer.families.family import LABEL_HEADS, Family, Raw, label_keys
+from glassformer.model import Transformer
+from glassformer.pretrained import Checkpoint, changed
+
+LABELS_SAID = ("id2label", "label2id", "num_labels", "problem_type")
+OWN_HEAD = ("head", "labels", "pooler", "pooling", "output_transform", "output_bias", "next_sentence")
+
+
+def with_head(
+    checkpoint: Checkpoint, head: str, labels: Sequence[str] = (), **fields: Any
+) -> tuple[Checkpoint, list[str]]:
+    """The same body under `head`, and the names of the parameters that are drawn anew.
+
+    The class of the family that has such a head is the one written in config.json. `fields` of the configuration that
+    change no shape, as dropout, may be given. A head that stays, with its labels, keeps its weights.
+    """
+    family, old = FAMILIES[checkpoint.family], checkpoint.transformer
+    raw = raw_with_head(family, checkpoint.raw, head, labels)
+    config = changed(family.config(raw), dtype=old.config.dtype, **fields)
+    new = Transformer(config)
+    same = head == old.config.head and tuple(labels) == checkpoint.labels
+    own = dict(old.named_parameters())
+    drawn = []
+    with torch.no_grad():
+        for name, parameter in new.named_parameters():
+            if name in own and own[name].shape == parameter.shape and (same or not is_answer(name, head)):
+                parameter.copy_(own[name])
+            elif name.startswith("head."):
+                drawn.append(name)
+            else:
+                raise InputError(
+                    f"{name} is {list(parameter.shape)} in the recipe's model, but the one to start from has "
+                    f"{list(own[name].shape) if name in own else 'none'}; leave its sizes as they are"
+                )
+    return replace(checkpoint, transformer=new, raw=raw, labels=tuple(labels)), drawn
+
+
+def is_answer(name: str, head: str) -> bool:
+    """Whether a parameter is the last map of a head that knows labels: what it says belongs to them."""
+    return name.startswith("head.output.") and not head.endswith("language-model")
+
+
+def raw_with_head(family: Family, raw: Raw, head: str, labels: Sequence[str]) -> dict[str, Any]:
+    """config.json of the same model with another head."""
+    said = {key: value for key, value in raw.items() if key not in LABELS_SAID}
+    if family.model_type == "transformer":
+        said = {key: value for key, value in said.items() if key not in OWN_HEAD}
+        said |= {"head": head, **({"labels": len(labels)} if head in LABEL_HEADS else {})}
+    else:
+        said["architectures"] = [class_with(family, raw, head)]
+    return said | (label_keys(labels) if head in LABEL_HEADS else {})
+
+
+def class_with(family: Family, raw: Raw, head: str) -> str:
+    """The family's first class with such a head: that of the checkpoint, where it has it."""
+    named: Sequence[str] = raw.get("architectures") or ()
+    for name in (*named, *family.architectures):
+        architecture = family.architectures.get(name)
+        if architecture is None or architecture.saved_as or architecture.label_names:
+            continue
+        fields: Mapping[str, Any] = architecture.fields
+        if fields.get("head", "language-model") == head and not is_made_for_another(
+            architecture.requires, raw
+        ):
+            return name
+    raise InputError(
+        f"{family.model_type} has no class with the head {head!r}; start from a checkpoint of another family"
+    )
+
+
+def is_made_for_another(requires: Mapping[str, Any], raw: Raw) -> bool:
+    """Whether a class asks for something that this config.json does not say."""
+    return any(raw.get(key) != value for key, value in requires.items())
