@@ -43,7 +43,7 @@ keep_last = 2
 average_last = 2
 metric = "bleu"
 [decoding]
-beams = 2
+num_beams = 2
 beyond_source = 3
 """
 PAIRS = [("one two", "un deux"), ("two three", "deux trois"), ("three one", "trois un"), ("one", "un")] * 6

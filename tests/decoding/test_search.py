@@ -59,28 +59,28 @@ def plain_beam_search(model: Transformer, batch: Batch, row: int, options: Decod
     """The textbook's search on lists, one sentence, nothing kept from step to step."""
     open_ones: list[tuple[tuple[int, ...], tuple[float, ...]]] = [((), ())]
     ended: list[Hypothesis] = []
-    for length in range(1, options.max_length + 1):
+    for length in range(1, options.max_new_tokens + 1):
         continued = []
         values = said(model, batch, row, [ids for ids, _ in open_ones])
         for (ids, logs), after in zip(open_ones, values, strict=True):
             continued += [((*ids, token), (*logs, value)) for token, value in enumerate(after[-1])]
         continued.sort(key=lambda one: -sum(one[1]))
-        del continued[2 * options.beams :]
-        over = [one for one in continued if one[0][-1] == END or length == options.max_length]
+        del continued[2 * options.num_beams :]
+        over = [one for one in continued if one[0][-1] == END or length == options.max_new_tokens]
         for one in over:
-            if continued.index(one) < options.beams:
+            if continued.index(one) < options.num_beams:
                 score = sum(one[1]) / length**options.length_penalty
                 ended.append(
                     Hypothesis(ids=one[0], log_probabilities=one[1], score=score, closed=one[0][-1] == END)
                 )
-        ended = sorted(ended, key=lambda one: -one.score)[: options.beams]
-        open_ones = [one for one in continued if one not in over][: options.beams]
+        ended = sorted(ended, key=lambda one: -one.score)[: options.num_beams]
+        open_ones = [one for one in continued if one not in over][: options.num_beams]
         if not open_ones:
             break
         best = sum(open_ones[0][1]) / length**options.length_penalty
-        if len(ended) == options.beams and best <= ended[-1].score:
+        if len(ended) == options.num_beams and best <= ended[-1].score:
             break
-    return ended[: options.keep]
+    return ended[: options.num_return_sequences]
 
 
 def close(ours: list[Hypothesis], theirs: list[Hypothesis]) -> bool:
@@ -98,7 +98,7 @@ SOURCES = ([3, 4, 5, 6, 1], [7, 1], [8, 9, 3, 1], [4, 1])
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary", "relative"])
 def test_a_cached_padded_batch_finds_what_a_plain_search_finds(beams: int, positions: str) -> None:
     model = translator(beams, positions=positions)
-    options = Decoding(beams=beams, max_length=7, keep=beams)
+    options = Decoding(num_beams=beams, max_new_tokens=7, num_return_sequences=beams)
     batch = question(*SOURCES)
     found = search(model, batch, options, ends=[END])
     for row, hypotheses in enumerate(found):
@@ -116,7 +116,13 @@ def test_enough_beams_find_the_best_of_all_answers(seed: int, penalty: float) ->
         length = ids.index(END) + 1 if END in ids else longest
         total = sum(values[place][token] for place, token in enumerate(ids[:length]))
         scores[ids[:length]] = total / length**penalty
-    options = Decoding(beams=81, max_length=longest, length_penalty=penalty, early_stopping="never", keep=10)
+    options = Decoding(
+        num_beams=81,
+        max_new_tokens=longest,
+        length_penalty=penalty,
+        early_stopping="never",
+        num_return_sequences=10,
+    )
     found = search(model, batch, options, ends=[END])[0]
     best = sorted(scores, key=lambda ids: -scores[ids])[:10]
     assert [one.ids for one in found] == best
@@ -125,14 +131,17 @@ def test_enough_beams_find_the_best_of_all_answers(seed: int, penalty: float) ->
 
 def test_a_beam_of_one_is_greedy() -> None:
     model, batch = translator(3), question(*SOURCES)
-    options = Decoding(max_length=9)
+    options = Decoding(max_new_tokens=9)
     greedy = search(model, batch, options, ends=[END])
     beam = search(model, batch, options, ends=[END], history=[])
     assert all(map(close, greedy, beam))
 
 
 def test_a_batch_finds_what_each_sentence_finds_alone() -> None:
-    model, options = translator(4), Decoding(beams=3, max_length=8, keep=3, beyond_source=3)
+    model, options = (
+        translator(4),
+        Decoding(num_beams=3, max_new_tokens=8, num_return_sequences=3, beyond_source=3),
+    )
     together = search(model, question(*SOURCES), options, ends=[END])
     alone = [search(model, question(source), options, ends=[END])[0] for source in SOURCES]
     assert all(map(close, together, alone))
@@ -140,7 +149,7 @@ def test_a_batch_finds_what_each_sentence_finds_alone() -> None:
 
 
 def test_dropout_is_off_in_a_search_and_on_again_after_it() -> None:
-    model, batch, options = translator(5, dropout=0.5), question(*SOURCES), Decoding(max_length=6)
+    model, batch, options = translator(5, dropout=0.5), question(*SOURCES), Decoding(max_new_tokens=6)
     calm = search(model, batch, options, ends=[END])
     model.train()
     assert search(model, batch, options, ends=[END]) == calm
@@ -153,7 +162,7 @@ def test_dropout_is_off_in_a_search_and_on_again_after_it() -> None:
 
 
 def test_the_stream_is_the_greedy_hypothesis() -> None:
-    model, batch, options = translator(6), question(*SOURCES), Decoding(max_length=9)
+    model, batch, options = translator(6), question(*SOURCES), Decoding(max_new_tokens=9)
     tokens = list(stream(model, batch, options, ends=[END], alternatives=3))
     for sentence, (hypothesis,) in enumerate(search(model, batch, options, ends=[END])):
         own = [token for token in tokens if token.sentence == sentence]
@@ -166,13 +175,13 @@ def test_the_stream_is_the_greedy_hypothesis() -> None:
 
 def test_beams_cannot_be_streamed() -> None:
     with pytest.raises(InputError, match="5 beams agree only at the end"):
-        stream(translator(0), question([3, 1]), Decoding(beams=5), ends=[END])
+        stream(translator(0), question([3, 1]), Decoding(num_beams=5), ends=[END])
 
 
 def test_the_history_is_the_tree_of_the_search() -> None:
     """Walking from a candidate to its parents spells its hypothesis; asking for it changes nothing."""
     model, batch = translator(7), question(*SOURCES)
-    options = Decoding(beams=3, max_length=7, keep=3)
+    options = Decoding(num_beams=3, max_new_tokens=7, num_return_sequences=3)
     history: list[Candidates] = []
     found = search(model, batch, options, ends=[END], history=history)
     assert found == search(model, batch, options, ends=[END])
@@ -203,7 +212,7 @@ def test_prompts_may_be_padded_on_either_side() -> None:
     torch.manual_seed(0)
     model = Transformer(config)
     prompts = [[3, 4, 5], [6], [7, 8]]
-    options = Decoding(beams=2, max_length=5, keep=2)
+    options = Decoding(num_beams=2, max_new_tokens=5, num_return_sequences=2)
     right, left = (pad(prompts, 2, side=side) for side in ("right", "left"))
     alone = [search(model, Batch(target=torch.tensor([p])), options, ends=[END])[0] for p in prompts]
     for ids, mask in (right, left):
@@ -243,7 +252,9 @@ def test_greedy_follows_the_likeliest_letter(scripted: type) -> None:
 
 def test_beams_hand_back_the_best_first_and_as_many_as_asked(scripted: type) -> None:
     model = scripted(spelling("abc", "abd", "xyz"))
-    found = search(model, start(), Decoding(beams=3, keep=3, length_penalty=0.0), ends=[END])[0]
+    found = search(
+        model, start(), Decoding(num_beams=3, num_return_sequences=3, length_penalty=0.0), ends=[END]
+    )[0]
     assert [spelt(one) for one in found] == ["abc", "abd", "xyz"]
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
 
@@ -255,7 +266,7 @@ def test_the_length_penalty_chooses_between_short_and_long(scripted: type) -> No
         return [math.log(probability.get(token, 1e-9)) for token in range(8)]
 
     short, long = (
-        search(scripted(plan), start(), Decoding(beams=2, length_penalty=penalty), ends=[END])[0][0]
+        search(scripted(plan), start(), Decoding(num_beams=2, length_penalty=penalty), ends=[END])[0][0]
         for penalty in (0.0, 1.0)
     )
     assert short.ids == (END,)
@@ -278,7 +289,7 @@ def test_a_sentence_that_has_ended_costs_nothing_more(scripted: type) -> None:
 def test_what_is_not_closed_says_so(scripted: type) -> None:
     model = scripted(spelling("abcdef"))
     for beams in (1, 3):
-        best = search(model, start(), Decoding(beams=beams, max_length=3), ends=[END])[0][0]
+        best = search(model, start(), Decoding(num_beams=beams, max_new_tokens=3), ends=[END])[0][0]
         assert spelt(best) == "abc"
         assert not best.closed
 
@@ -286,24 +297,26 @@ def test_what_is_not_closed_says_so(scripted: type) -> None:
 def test_any_of_several_tokens_may_close(scripted: type) -> None:
     model = scripted(spelling("abc"))
     for beams in (1, 2):
-        best = search(model, start(), Decoding(beams=beams), ends=[END, ord("b") - 95])[0][0]
+        best = search(model, start(), Decoding(num_beams=beams), ends=[END, ord("b") - 95])[0][0]
         assert spelt(best) == "ab"
         assert best.closed
 
 
 def test_nothing_may_close(scripted: type) -> None:
     for beams in (1, 2):
-        best = search(scripted(spelling("abc")), start(), Decoding(beams=beams, max_length=4), ends=[])[0][0]
+        best = search(
+            scripted(spelling("abc")), start(), Decoding(num_beams=beams, max_new_tokens=4), ends=[]
+        )[0][0]
         assert best.ids == (2, 3, 4, END)
         assert not best.closed
 
 
 def test_positions_end_the_answer_where_they_end(scripted: type) -> None:
     model = scripted(lambda ids: [0.0 if token == 5 else IMPOSSIBLE for token in range(8)], max_positions=4)
-    for options in (Decoding(), Decoding(max_length=None), Decoding(beams=2)):
+    for options in (Decoding(), Decoding(max_new_tokens=None), Decoding(num_beams=2)):
         assert len(search(model, start(), options, ends=[END])[0][0].ids) == 4  # the last is never read again
     unbounded = scripted(model.plan, max_positions=4, positions="relative")
-    assert len(search(unbounded, start(), Decoding(max_length=9), ends=[END])[0][0].ids) == 9
+    assert len(search(unbounded, start(), Decoding(max_new_tokens=9), ends=[END])[0][0].ids) == 9
 
 
 def test_a_prompt_longer_than_the_positions_is_refused(scripted: type) -> None:
@@ -315,7 +328,9 @@ def test_a_prompt_longer_than_the_positions_is_refused(scripted: type) -> None:
 
 def test_a_vocabulary_smaller_than_the_beam(scripted: type) -> None:
     model = scripted(lambda ids: [0.0, -1.0, -2.0])
-    found = search(model, start(2), Decoding(beams=8, max_length=3, keep=8), ends=[END])
+    found = search(
+        model, start(2), Decoding(num_beams=8, max_new_tokens=3, num_return_sequences=8), ends=[END]
+    )
     assert [len(one) for one in found] == [8, 8]
     assert len({one.ids for one in found[0]}) == 8
 
@@ -330,7 +345,7 @@ def test_early_stopping(scripted: type) -> None:
 
     def steps(early_stopping: bool | str) -> int:
         history: list[Candidates] = []
-        options = Decoding(beams=2, early_stopping=early_stopping, length_penalty=1.0)
+        options = Decoding(num_beams=2, early_stopping=early_stopping, length_penalty=1.0)
         search(scripted(plan), start(), options, ends=[END], history=history)
         return len(history)
 

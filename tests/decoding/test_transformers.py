@@ -115,10 +115,10 @@ def generated(theirs: Any, ids: Tensor, mask: Tensor, options: Decoding, ends: t
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return theirs.generate(
-            ids, attention_mask=mask.long(), do_sample=False, num_beams=options.beams,
-            max_new_tokens=options.max_length, length_penalty=options.length_penalty,
-            early_stopping=options.early_stopping, num_return_sequences=options.keep, eos_token_id=list(ends),
-            pad_token_id=PAD, output_scores=True, return_dict_in_generate=True,
+            ids, attention_mask=mask.long(), do_sample=False, num_beams=options.num_beams,
+            max_new_tokens=options.max_new_tokens, length_penalty=options.length_penalty,
+            early_stopping=options.early_stopping, num_return_sequences=options.num_return_sequences,
+            eos_token_id=list(ends), pad_token_id=PAD, output_scores=True, return_dict_in_generate=True,
         )  # fmt: skip
 
 
@@ -130,10 +130,16 @@ def padded(lengths: list[int], left: bool) -> tuple[Tensor, Tensor]:
 
 
 OPTIONS = [
-    Decoding(max_length=LONGEST),
-    Decoding(max_length=LONGEST),
+    Decoding(max_new_tokens=LONGEST),
+    Decoding(max_new_tokens=LONGEST),
     *(
-        Decoding(beams=5, keep=3, max_length=LONGEST, length_penalty=penalty, early_stopping=stop)
+        Decoding(
+            num_beams=5,
+            num_return_sequences=3,
+            max_new_tokens=LONGEST,
+            length_penalty=penalty,
+            early_stopping=stop,
+        )
         for penalty in (1.0, 0.0, 2.0, -1.0)
         for stop in (False, True, "never")
     ),
@@ -157,6 +163,6 @@ def test_generate_writes_the_same_tokens(make: Any, seed: int) -> None:
         found = [one for each in search(ours, batch, options, ends=ends) for one in each]
         for one, row in zip(found, expected.sequences[:, given:].tolist(), strict=True):
             assert (*one.ids, *[PAD] * (len(row) - len(one.ids))) == tuple(row)
-        if options.beams > 1:
+        if options.num_beams > 1:
             scores = [one.score for one in found]
             assert scores == pytest.approx(expected.sequences_scores.tolist(), abs=1e-4)

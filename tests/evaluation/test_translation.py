@@ -99,7 +99,7 @@ def test_a_model_is_scored_on_each_source_once() -> None:
         encoder_layers=1,
         decoder_layers=1,
     )
-    model, task, options = Transformer(config), Translation(tokenizer), Decoding(max_length=5)
+    model, task, options = Transformer(config), Translation(tokenizer), Decoding(max_new_tokens=5)
     written = [str(answer) for answer in task.translate(model, ["un chat", "un chien"], options)]
     expected = score(written, [["a cat", "one cat"], ["a dog"]])
     assert evaluate(task, model, pairs, options) == {name: each.value for name, each in expected.items()}

@@ -222,7 +222,7 @@ def written(theirs: Any, ours: Transformer, seed: int) -> int:
                 batch.ids, attention_mask=batch.mask, do_sample=False, num_beams=beams, max_new_tokens=NEW,
                 eos_token_id=END, pad_token_id=PAD,
             )[:, batch.ids.shape[1] :]  # fmt: skip
-        options = Decoding(beams=beams, max_length=NEW)
+        options = Decoding(num_beams=beams, max_new_tokens=NEW)
         given = Batch(target=batch.ids, target_mask=batch.mask)
         for (best, *_), row in zip(search(ours, given, options, ends=(END,)), rows.tolist(), strict=True):
             assert (*best.ids, *[PAD] * (len(row) - len(best.ids))) == tuple(row)

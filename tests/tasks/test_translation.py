@@ -63,14 +63,14 @@ def test_translations_come_back_in_order_whatever_the_batches(
 ) -> None:
     task, copy = Translation(tokenizer), copier(model)
     for beams, tokens in ((1, 8192), (1, 1), (1, 8), (3, 30)):
-        answers = task.translate(copy, TEXTS, Decoding(beams=beams, max_length=8), tokens=tokens)
+        answers = task.translate(copy, TEXTS, Decoding(num_beams=beams, max_new_tokens=8), tokens=tokens)
         assert [str(answer) for answer in answers] == TEXTS
         assert all(answer.complete and answer.tokens[-1] == "<eos>" for answer in answers)
         assert [answer.text.split() for answer in answers] == [list(answer.tokens[:-1]) for answer in answers]
 
 
 def test_batches_change_nothing(tokenizer: Tokenizer, model: Transformer) -> None:
-    task, options = Translation(tokenizer), Decoding(beams=3, keep=2, max_length=6)
+    task, options = Translation(tokenizer), Decoding(num_beams=3, num_return_sequences=2, max_new_tokens=6)
     together = task.translate(model, TEXTS, options)
     for text, answer in zip(TEXTS, together, strict=True):
         (alone,) = task.translate(model, [text], options)
@@ -86,7 +86,7 @@ def test_no_texts_have_no_translations(tokenizer: Tokenizer, model: Transformer)
 
 
 def test_a_stream_and_a_tree_end_in_the_translation(tokenizer: Tokenizer, model: Transformer) -> None:
-    task, greedy, beam = Translation(tokenizer), Decoding(max_length=6), Decoding(beams=3, max_length=6)
+    task, greedy, beam = Translation(tokenizer), Decoding(max_new_tokens=6), Decoding(num_beams=3, max_new_tokens=6)
     streamed = [tokenizer.token(token.id) for token in task.stream(model, "un chat", greedy)]
     assert tuple(streamed) == task.translate(model, ["un chat"], greedy)[0].tokens
     answer, history = task.tree(model, "un chat", beam)
@@ -95,7 +95,7 @@ def test_a_stream_and_a_tree_end_in_the_translation(tokenizer: Tokenizer, model:
 
 
 def test_a_run_shows_the_whole_answer(tokenizer: Tokenizer, model: Transformer) -> None:
-    task = Translation(tokenizer, decoding=Decoding(max_length=6))
+    task = Translation(tokenizer, decoding=Decoding(max_new_tokens=6))
     run, (answer,) = task.run(model, "un chat"), task.answer(model, ["un chat"])
     model.eval()
     with torch.no_grad():

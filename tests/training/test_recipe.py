@@ -7,7 +7,7 @@ import pytest
 
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
-from glassformer.training.recipe import DECODING, DataTable, Recipe, TrainingTable, descriptions
+from glassformer.training.recipe import DataTable, Recipe, TrainingTable, descriptions
 
 WHOLE = """
 task = "translation"
@@ -33,7 +33,7 @@ learning_rate = 2e-3
 betas = [0.9, 0.99]
 
 [decoding]
-beams = 5
+num_beams = 5
 """
 LEAST = """
 task = "translation"
@@ -47,7 +47,7 @@ def test_a_recipe_says_what_runs() -> None:
     assert recipe.data == DataTable(train=("train.en.gz", "train.de.gz"), dev="dev.tsv")
     assert recipe.training.max_minutes == 30.0
     assert recipe.training.betas == (0.9, 0.99)
-    assert recipe.decoding == Decoding(beams=5)
+    assert recipe.decoding == Decoding(num_beams=5)
     assert (recipe.tokenizer.kind, recipe.tokenizer.vocab_size, recipe.seed) == ("unigram", 4000, 3)
     base = {"stack": "encoder-decoder", "d_model": 512, "heads": 8, "d_ff": 2048}
     config = recipe.model.config({**base, "encoder_layers": 6, "decoder_layers": 6}, vocab_size=4000)
@@ -71,8 +71,8 @@ BROKEN = {
     "seeed = 1": ("the top level of the recipe has no 'seeed'", "did you mean seed?"),
     "[training]\nlearning_rat = 1": ("[training] has no 'learning_rat'", "did you mean learning_rate?"),
     "[model]\nd_modle = 1": ("[model] has no 'd_modle'", "did you mean d_model?"),
-    "[decoding]\nbeam = 1": ("[decoding] has no 'beam'", "did you mean beams?"),
-    "[decoding]\nbeams = 0": ("[decoding]: beams is 0", "1 or more"),
+    "[decoding]\nbeam = 1": ("[decoding] has no 'beam'", "did you mean num_beams?"),
+    "[decoding]\nnum_beams = 0": ("[decoding]: num_beams is 0", "1 or more"),
     "[tokenizer]\nkind = 'bep'": ('[tokenizer]: kind is "bep"', "'bpe'"),
     "[tokenizer]\nlowercase = 1": ("[tokenizer]: lowercase is 1", "true or false"),
     "[data]\nxyzzy = 1": ("[data] has no 'xyzzy'", "it has train, dev, test"),
@@ -125,4 +125,4 @@ def test_every_key_has_its_line_of_help() -> None:
     tables = descriptions()
     assert list(tables) == ["", "data", "tokenizer", "model", "training", "decoding"]
     assert all(line and "\n" not in line for table in tables.values() for line in table.values())
-    assert set(DECODING) == {each.name for each in fields(Decoding)}
+    assert set(tables["decoding"]) == {each.name for each in fields(Decoding)}

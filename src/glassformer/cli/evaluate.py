@@ -89,7 +89,7 @@ def evaluate(
     if as_json:
         click.echo(as_object(figures, len(sources), len(pairs)))
         return
-    click.echo(f"{len(sources):,} sentences, {len(pairs):,} references, {decoding.beams} beams")
+    click.echo(f"{len(sources):,} sentences, {len(pairs):,} references, {decoding.num_beams} beams")
     for name, scores in figures.items():
         for each in scores.values():
             click.echo(f"{name:<14}  {each}")

@@ -81,5 +81,5 @@ def one_thread_for_little(model: "Model") -> None:
 
 def decoding_of(task: "Translation", beams: int | None, length_penalty: float | None) -> "Decoding":
     """The model's own way of writing, changed where an option says so."""
-    changes: dict[str, Any] = {"beams": beams, "length_penalty": length_penalty}
+    changes: dict[str, Any] = {"num_beams": beams, "length_penalty": length_penalty}
     return replace(task.decoding, **{name: value for name, value in changes.items() if value is not None})

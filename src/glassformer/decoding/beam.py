@@ -34,7 +34,7 @@ class Beam:
         self, limits: list[int], ends: Tensor, options: Decoding, history: list[Candidates] | None = None
     ) -> None:
         self.limits, self.ends, self.history = limits, ends, history
-        self.beams, self.width = options.beams, max(2, 1 + len(ends)) * options.beams
+        self.beams, self.width = options.num_beams, max(2, 1 + len(ends)) * options.num_beams
         self.penalty, self.early_stopping = options.length_penalty, options.early_stopping
         self.open = list(range(len(limits)))
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]  # best first, at most `beams`

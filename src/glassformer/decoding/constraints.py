@@ -22,7 +22,7 @@ class Constraints:
     def allowed(self, log_probabilities: Tensor) -> Tensor:
         """N V -> N V."""
         found = log_probabilities.clone()
-        if self.length < self.options.min_length:
+        if self.length < self.options.min_new_tokens:
             found[:, self.ends] = -torch.inf
         for row, (sentence, written) in enumerate(zip(self.sentences, self.written, strict=True)):
             for token in self._forbidden(written):
@@ -44,19 +44,19 @@ class Constraints:
 
     def _forced(self, sentence: int) -> int | None:
         last = self.length + 1 >= self.limits[sentence]
-        if last and self.options.last is not None:
-            return self.options.last
-        return self.options.first if self.length == 0 else None
+        if last and self.options.forced_eos_token_id is not None:
+            return self.options.forced_eos_token_id
+        return self.options.forced_bos_token_id if self.length == 0 else None
 
     def _forbidden(self, written: list[int]) -> list[int]:
         """The ends of forbidden sequences, and of those that were written before."""
         never = [
             sequence[-1]
-            for sequence in self.options.never
+            for sequence in self.options.bad_words_ids
             if written[len(written) - len(sequence) + 1 :] == list(sequence[:-1])
             and len(written) >= len(sequence) - 1
         ]
-        size = self.options.no_repeat
+        size = self.options.no_repeat_ngram_size
         if not size or len(written) < size:
             return never
         tail = written[len(written) - size + 1 :]

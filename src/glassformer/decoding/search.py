@@ -34,21 +34,21 @@ def search(
     """
     most, closing = _prepared(model, batch, options, ends)
     chooser: Chooser
-    if options.beams == 1 and history is None:
+    if options.num_beams == 1 and history is None:
         chooser = Greedy(most, closing, options)
     else:
         chooser = Beam(most, closing, options, history)
     for _ in run(model, batch, chooser, _rules(batch, options, most, closing)):
         pass
-    return [hypotheses[: options.keep] for hypotheses in chooser.hypotheses()]
+    return [hypotheses[: options.num_return_sequences] for hypotheses in chooser.hypotheses()]
 
 
 def stream(
     model: Transformer, batch: Batch, options: Decoding, *, ends: Collection[int], alternatives: int = 0
 ) -> Iterator[Token]:
     """Every token as soon as it is chosen, with the likeliest `alternatives` beside it."""
-    if options.beams > 1:
-        raise InputError(f"{options.beams} beams agree only at the end; to see tokens come, use beams = 1")
+    if options.num_beams > 1:
+        raise InputError(f"{options.num_beams} beams agree only at the end; to see tokens come, use num_beams = 1")
     most, closing = _prepared(model, batch, options, ends)
     chooser = Greedy(most, closing, options, alternatives)
     return run(model, batch, chooser, _rules(batch, options, most, closing))
@@ -97,7 +97,7 @@ def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[i
     target = _target(batch)
     rows, length = target.shape
     room = config.max_positions - length + 1
-    most = options.max_length
+    most = options.max_new_tokens
     if most is None or config.positions == "learned":
         if room < 1:
             raise InputError(

@@ -10,7 +10,7 @@ from glassformer.tasks.reading import batch_of, encoded, one_run
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
-DECODING = Decoding(max_length=40)
+DECODING = Decoding(max_new_tokens=40)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from glassformer.tasks.task import Run, Text
 from glassformer.text.languages import Languages
 from glassformer.text.tokenizer import Tokenizer
 
-DECODING = Decoding(beams=5, beyond_source=50)  # Vaswani et al. 2017, section 6.1, with one beam more
+DECODING = Decoding(num_beams=5, beyond_source=50)  # Vaswani et al. 2017, section 6.1, with one beam more
 GREEDY = Decoding(beyond_source=50)
 UNBOUNDED = ("relative", "none")  # positions that never end
 
@@ -109,12 +109,12 @@ class Translation:
         decoding = decoding or self.decoding
         if self.languages.place != "before":
             return decoding
-        asked = (self.target_language, decoding.first, self.decoding.first)
+        asked = (self.target_language, decoding.forced_bos_token_id, self.decoding.forced_bos_token_id)
         first = next((token for token in asked if token is not None), None)
         if first is None:
             known = ", ".join(sorted(self.languages.ids))
             raise InputError(f"this model writes many languages; name target_language, one of {known}")
-        return replace(decoding, first=first)
+        return replace(decoding, forced_bos_token_id=first)
 
     def batch(self, pairs: Sequence[Pair]) -> Batch:
         """Sources and targets to learn from: target is <bos> + ids, labels are ids + <eos>."""
@@ -174,7 +174,7 @@ class Translation:
         decoding = self.decided(decoding)
         encoded = self.sources(texts, model.config)
         device = model.tokens.weight.device
-        for numbers in batches([len(ids) for ids in encoded], tokens // decoding.beams):
+        for numbers in batches([len(ids) for ids in encoded], tokens // decoding.num_beams):
             batch = self.question([encoded[number] for number in numbers]).to(device)
             found = search(model, batch, decoding, ends=self.ends)
             yield from zip(numbers, map(self.told, found), strict=True)
