@@ -48,6 +48,59 @@ class TokenizerTable:
     )
     vocab_size: int = option("how many tokens to learn", 8000)
     lowercase: bool = option("turn text into lower case first", False)
+    special: str | None = option("which special tokens it has: a preset such as 'bert'", None)
+    use: str | None = option("the tokenizer of this model instead of one that is learnt", None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningTable:
+    """Which of the weights learn, and how fast beside the others."""
+
+    method: Literal["whole", "head", "lora"] = option(
+        "all weights, the head alone, or narrow maps beside the frozen ones (LoRA)", "whole"
+    )
+    freeze: tuple[str, ...] = option("patterns of parameters that stay, such as 'tokens.*'", ())
+    frozen_layers: int = option("this many of the lowest layers, and the embedding below them, stay", 0)
+    layer_decay: float = option("each layer learns this much slower than the one above it", 1.0)
+    head_learning_rate: float | None = option("the head's own highest learning rate", None)
+    rank: int = option("LoRA: width of the narrow maps", 8)
+    alpha: float = option("LoRA: their sum is scaled by alpha / rank", 16.0)
+    lora_dropout: float = option("LoRA: share of their input that is dropped while learning", 0.0)
+    targets: tuple[str, ...] = option(
+        "LoRA: patterns of the linear maps that get one", ("*attention.query", "*attention.value")
+    )
+
+    def __post_init__(self) -> None:
+        _at_least(0, "frozen_layers", self.frozen_layers)
+        _at_least(1, "rank", self.rank)
+        for name in ("alpha", "head_learning_rate"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise InputError(f"{name} is {value}; expected a number above 0")
+        if not 0 < self.layer_decay <= 1:
+            raise InputError(f"layer_decay is {self.layer_decay}; expected a share above 0, at most 1")
+        if not 0 <= self.lora_dropout < 1:
+            raise InputError(f"lora_dropout is {self.lora_dropout}; expected a share from 0 to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingTable:
+    """What is asked of a model that learns from text alone."""
+
+    context: int = option("tokens that are read together", 128)
+    mask_share: float = option("share of the tokens that is hidden", 0.15)
+    whole_words: bool = option("hide all tokens of a word or none", False)
+    next_sentence: bool = option("also ask whether the second half follows the first", False)
+    corruption: Literal["spans", "infilling"] = option(
+        "denoising: write the missing spans (T5), or the whole text anew (BART)", "spans"
+    )
+    mean_span: float = option("denoising: mean length of a missing span", 3.0)
+
+    def __post_init__(self) -> None:
+        _at_least(2, "context", self.context)
+        if not 0 < self.mask_share < 1:
+            raise InputError(f"mask_share is {self.mask_share}; expected a share between 0 and 1")
+        if not self.mean_span >= 1:
+            raise InputError(f"mean_span is {self.mean_span}; expected 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +108,7 @@ class TrainingTable:
     """How the weights are found."""
 
     max_tokens: int = option("tokens in one batch, padding included", 4096)
+    max_examples: int | None = option("examples in one batch at most", None)
     accumulate: int = option("batches whose gradients make one step", 1)
     epochs: int | None = option("end after this many passes over the data", None)
     max_steps: int | None = option("end after this many steps", None)
@@ -71,7 +125,12 @@ class TrainingTable:
     eps: float = option("AdamW: keeps the division finite", 1e-9)
     weight_decay: float = option("AdamW: pull of matrices towards zero; biases and norms have none", 0.0)
     clip_norm: float = option("longest gradient; 0: any length", 1.0)
-    label_smoothing: float = option("share of the target probability spread over the vocabulary", 0.1)
+    label_smoothing: float = option(
+        "share of the target probability spread over the vocabulary or the labels", 0.0
+    )
+    class_weights: Literal["none", "balanced"] = option(
+        "balanced: rare labels weigh more, so that each label weighs as much as the others", "none"
+    )
     precision: Literal["float32", "bfloat16"] = option("number format of the matrix products", "float32")
     threads: int = option("processor threads; 0: as many as torch chooses", 0)
 
@@ -95,7 +154,7 @@ class TrainingTable:
             "keep_last",
         ):
             _at_least(1, name, getattr(self, name))
-        for name in ("epochs", "max_steps"):
+        for name in ("epochs", "max_steps", "max_examples"):
             _at_least(1, name, getattr(self, name))
         for name in ("warmup_steps", "weight_decay", "clip_norm", "threads", "average_last", "patience"):
             _at_least(0, name, getattr(self, name))
@@ -115,17 +174,19 @@ class TrainingTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelTable:
-    """A preset's name, fields of TransformerConfig, or a preset with some of its fields changed."""
+    """A trained model to go on from, or a family's or a preset's fields, each with some fields changed."""
 
-    preset: str | None = option("name of a published size to start from", None)
+    start: str | None = option("a trained model whose weights, tokenizer and fields to go on from", None)
+    family: str | None = option("the published family whose fields to take, such as 'bert'", None)
+    preset: str | None = option("name of a published size whose fields to take", None)
     overrides: Mapping[str, Any] = field(
         default_factory=dict,
         metadata={"description": "fields of TransformerConfig, written straight into [model]"},
     )
 
-    def config(self, preset: Mapping[str, Any], **decided: Any) -> TransformerConfig:
-        """The configuration: the preset's fields, then the recipe's, then what the data decided."""
-        return TransformerConfig.from_dict({**preset, **self.overrides, **decided})
+    def config(self, fields: Mapping[str, Any], **decided: Any) -> TransformerConfig:
+        """The configuration: the fields to start from, then the recipe's, then what task and data decided."""
+        return TransformerConfig.from_dict({**fields, **self.overrides, **decided})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +198,8 @@ class Recipe:
     data: DataTable = option("files by role")
     tokenizer: TokenizerTable = option("how text becomes tokens", TokenizerTable())
     model: ModelTable = option("the transformer", ModelTable())
+    tuning: TuningTable = option("which weights learn", TuningTable())
+    pretraining: PretrainingTable = option("what is asked of text alone", PretrainingTable())
     training: TrainingTable = option("how the weights are found")
     decoding: Decoding = option("how the model writes", Decoding())
 
@@ -234,15 +297,19 @@ def _build(kind: type[T], table: str, values: Mapping[str, Any]) -> T:
         raise InputError(f"{_place(table)}: {error}") from error
 
 
+SOURCES = ("start", "family", "preset")  # where a model's fields come from
+
+
 def _model_table(values: Mapping[str, Any]) -> ModelTable:
-    known = ["preset", *(each.name for each in fields(TransformerConfig))]
-    _refuse_unknown("model", values, known)
-    preset = values.get("preset")
-    if preset is not None and type(preset) is not str:
-        raise InputError(f"[model] preset is {preset!r}; expected the name of a preset")
-    return ModelTable(
-        preset=preset, overrides={key: value for key, value in values.items() if key != "preset"}
-    )
+    _refuse_unknown("model", values, [*SOURCES, *(each.name for each in fields(TransformerConfig))])
+    given = {name: values[name] for name in SOURCES if name in values}
+    if len(given) > 1:
+        raise InputError(f"[model] has {' and '.join(given)}; give one of them")
+    for name, value in given.items():
+        if type(value) is not str:
+            raise InputError(f"[model] {name} is {value!r}; expected a name")
+    overrides = {key: value for key, value in values.items() if key not in SOURCES}
+    return ModelTable(overrides=overrides, **given)
 
 
 def _value(declared: Any, table: str, key: str, value: Any) -> Any:
@@ -296,7 +363,8 @@ def _expected(declared: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, ModelTable):
-        return {**({} if value.preset is None else {"preset": value.preset}), **value.overrides}
+        named = {name: given for name in SOURCES if (given := getattr(value, name)) is not None}
+        return {**named, **value.overrides}
     if is_dataclass(value):
         pairs = ((each.name, getattr(value, each.name)) for each in fields(value))
         return {name: _plain(each) for name, each in pairs if each is not None}
