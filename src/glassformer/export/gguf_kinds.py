@@ -151,10 +151,11 @@ def slowness(config: TransformerConfig) -> dict[str, Tensor]:
 
 WRITER = {"stack": "decoder", "head": "language-model", "norm_first": True, "final_norm": True}
 LLAMA = {**WRITER, "norm": "rms", "positions": "rotary", "gated": True, "activation": "silu"}
-HEADS, TURNS = {"kv_heads", "head_size"}, {"rotary_base", "rotary_stretch"}
+TURNS = {"rotary_base", "rotary_stretch"}
 UNEVEN = {"rotary_stretch_length", "rotary_stretch_low", "rotary_stretch_high"}
+BIASES = {"attention_bias", "attention_output_bias", "feed_forward_bias"}
 
-KINDS = (
+KINDS = (  # of two that fit, the first
     Decoder(
         name="gpt2",
         known_as="GPT-2",
@@ -171,14 +172,6 @@ KINDS = (
         keys=gpt_neox_keys,
     ),
     Decoder(
-        name="llama",
-        known_as="Llama and Mistral",
-        fields=LLAMA,
-        free=frozenset({*HEADS, *TURNS, *UNEVEN, "attention_bias", "feed_forward_bias", "window"}),
-        rules=llama_weights,
-        keys=llama_keys,
-    ),
-    Decoder(
         name="qwen2",
         known_as="Qwen 2",
         fields={
@@ -187,8 +180,16 @@ KINDS = (
             "attention_output_bias": False,
             "feed_forward_bias": False,
         },
-        free=frozenset({*HEADS, *TURNS}),
+        free=frozenset({"kv_heads", *TURNS}),
         rules=qwen2_weights,
+        keys=llama_keys,
+    ),
+    Decoder(
+        name="llama",
+        known_as="Llama and Mistral",
+        fields=LLAMA,
+        free=frozenset({"kv_heads", "head_size", *TURNS, *UNEVEN, *BIASES, "window"}),
+        rules=llama_weights,
         keys=llama_keys,
     ),
 )

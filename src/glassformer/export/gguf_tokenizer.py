@@ -184,7 +184,10 @@ def scores(merges: Sequence[tuple[str, str]], pieces: Sequence[str]) -> dict[str
             raise refusal(f"makes {token!r} by merges in two places")
         ranked.setdefault(token, -float(len(ranked)))
         before = token
-    known, learned = set(pieces), set(merges)
+    known, learned = (
+        {*pieces, *"".join(pieces)},
+        set(merges),
+    )  # llama.cpp starts from letters, be they pieces or not
     for piece in pieces:
         for pair in ((piece[:place], piece[place:]) for place in range(1, len(piece))):
             if known.issuperset(pair) and pair not in learned:
