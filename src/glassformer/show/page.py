@@ -47,9 +47,10 @@ def write_page(trace: Trace, path: str | Path, names: Names | None = None) -> No
 def page(trace: Trace, names: Names | None = None) -> str:
     """The page as text."""
     assets = files("glassformer") / "show" / "assets"
-    html, style, script = ((assets / f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    parts = ("page.html", "palette.css", "page.css", "page.js")
+    html, palette, style, script = ((assets / name).read_text("utf-8") for name in parts)
     html = html.replace("<!--title-->", escape(f"{trace.answer or 'A trace'} · glassformer"))
-    html = html.replace("<!--style-->", style).replace("<!--script-->", script)
+    html = html.replace("<!--style-->", palette + style).replace("<!--script-->", script)
     before, after = html.split("<!--data-->")
     pages = _Pages(trace, names)
     room = min(ROOM, pages.size())
