@@ -10,7 +10,8 @@ from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
-from glassformer.tasks.translation import Translation, batches
+from glassformer.tasks.reading import batches
+from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
 
 TEXTS = ["un chat", "le chien dort", "un chien", "le chat et le chien", "dort", "un chat dort", "et"]
@@ -137,7 +138,7 @@ def test_items_of_like_length_stand_together() -> None:
         (["un chat", ""], "text 2 of 2 is empty"),
         (
             ["chat " * 8],
-            "'chat chat.* has 9 tokens, but this model has 8 positions; shorten the text or split it",
+            "'chat chat.* has 9 tokens, but this model has 8 positions; shorten the text, split it, or",
         ),
     ],
 )
@@ -150,5 +151,5 @@ def test_what_cannot_be_translated_is_refused(
 
 def test_a_tokenizer_without_a_start_is_refused() -> None:
     lacking = Tokenizer.train("wordpiece", TEXTS, vocab_size=60, special="bert")
-    with pytest.raises(InputError, match="no token to start a translation"):
+    with pytest.raises(InputError, match="no token to start an answer"):
         Translation(lacking)

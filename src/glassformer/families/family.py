@@ -123,6 +123,7 @@ class Family:
         default_factory=dict
     )  # ends of names in old files -> what they are now
     presets: Mapping[str, Fields] = field(default_factory=dict)  # published sizes, by name
+    task: str | None = None  # what all its models are made for; None: config.json may say so
 
     # ------------------------------------------------------------------ reading
 

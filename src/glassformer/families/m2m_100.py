@@ -25,4 +25,5 @@ M2M_100 = Family(
             fields={"head": "language-model"}, rules=lambda config: fairseq.TIED
         ),
     },
+    task="translation",
 )

@@ -52,4 +52,5 @@ MARIAN = Family(
     restore=restore,
     rules=body,
     architectures={"MarianMTModel": fairseq.GENERATION},
+    task="translation",
 )

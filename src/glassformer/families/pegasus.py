@@ -15,4 +15,5 @@ PEGASUS = Family(
     restore=fairseq.restore,
     rules=lambda config: (*fairseq.body(config), *fairseq.computed(config)),
     architectures={"PegasusForConditionalGeneration": fairseq.GENERATION},
+    task="summarization",
 )

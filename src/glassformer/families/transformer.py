@@ -6,7 +6,18 @@ Vaswani et al. 2017, "Attention Is All You Need".
 from glassformer.families.family import Architecture, Family, Fields, Raw
 from glassformer.weights import rule
 
-BESIDES = ("model_type", "architectures", "task", "id2label", "label2id", "transformers_version")
+BESIDES = (  # what config.json says beside them, for tasks and for other programs
+    "model_type",
+    "architectures",
+    "task",
+    "id2label",
+    "label2id",
+    "problem_type",
+    "prefix",
+    "no_answer",
+    "no_answer_threshold",
+    "transformers_version",
+)
 
 PAPER = {
     "stack": "encoder-decoder",

@@ -1,71 +1,242 @@
 """Question answering: a question and a context in, the span of the context that answers it out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
 from glassformer.model import Transformer
-from glassformer.tasks.reading import one_run, read
+from glassformer.tasks.reading import encoded, in_order, read, run_of, window_of
 from glassformer.tasks.task import Run, Text
-from glassformer.text.tokenizer import Encoding, Tokenizer
+from glassformer.text.tokenizer import Tokenizer
+from glassformer.text.windows import Window, windows
+from glassformer.text.words import words
 
-LONGEST = 30  # tokens of an answer
+WINDOW = 384  # tokens, where a model can read as many; Devlin et al. 2019, published with its code
+SPARE = 8  # candidates beyond those asked for, since several may be one piece of text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """The likeliest answer, where its characters stand in the context, and how likely its two ends are together."""
+    """The likeliest answer, where its characters stand in the context, and how likely its two ends are together.
+
+    No answer is an empty one: text "", start and end 0. `margin` is how far no answer's log-probability is above that
+    of the best answer.
+    """
 
     text: str
     start: int
     end: int
     probability: float
+    margin: float
+    others: tuple["Span", ...] = ()  # the next best ones, if they were asked for
 
     def __str__(self) -> str:
-        return self.text
+        return self.text or "(no answer)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How a context is searched for an answer.
+
+    A long context is read in windows of `window` tokens, each `stride` tokens further on than the one before. An
+    answer has at most `longest` tokens, grown to whole words. `keep` answers are handed back. With `no_answer` the
+    context need not hold one: none is given where that is likelier, its log-probability by more than `threshold`
+    above that of the best answer.
+    """
+
+    window: int | None = None  # None: as many as the model reads, at most 384
+    stride: int | None = None  # None: half of what a window has of the context
+    longest: int = 30
+    keep: int = 1
+    no_answer: bool = False
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("window", "stride", "longest", "keep"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or value < 1):
+                raise InputError(f"{name} is {value!r}; expected a whole number of 1 or more")
+        if type(self.no_answer) is not bool:
+            raise InputError(f"no_answer is {self.no_answer!r}; expected true or false")
+        if not isinstance(self.threshold, int | float) or self.threshold != self.threshold:
+            raise InputError(f"threshold is {self.threshold!r}; expected a number, such as 0.0")
+
+    def changed(self, **changes: Any) -> "Search":
+        """The same but for what is not None."""
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"a search for answers has no {name!r}; it has {', '.join(known)}")
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Place:
+    """A candidate: characters start to end of the context, its log-probability, and the window it was found in."""
+
+    start: int
+    end: int
+    likelihood: float
+    window: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a context holds: candidates, best first, and the log-probability that there is no answer in it."""
+
+    context: str
+    places: Sequence[Place]
+    nothing: float
 
 
 class Answering:
-    """Devlin et al. 2019, section 4.2."""
+    """Devlin et al. 2019, sections 4.2 and 4.3: the first position stands for no answer."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, search: Search | None = None) -> None:
+        self.tokenizer, self.search = tokenizer, search or Search()
 
-    def answer(self, model: Transformer, texts: Sequence[Text]) -> list[Span]:
-        """The answer of each (question, context)."""
-        for text in texts:
-            if isinstance(text, str):
-                raise InputError(
-                    "a question alone was given; give the question and the context that answers it"
-                )
-        return [
-            self.span(text, encoding, logits)
-            for lot in read(model, self.tokenizer, texts)
-            for text, encoding, logits in zip(lot.texts, lot.encodings, lot.logits, strict=True)
-        ]
+    @classmethod
+    def published(cls, tokenizer: Tokenizer, raw: Mapping[str, Any]) -> "Answering":
+        """Whether it may say that there is none, and from when on, stands in config.json if it was trained here."""
+        said = {"no_answer": raw.get("no_answer"), "threshold": raw.get("no_answer_threshold")}
+        return cls(tokenizer, Search().changed(**said))
 
-    def span(self, text: Text, encoding: Encoding, logits: Tensor) -> Span:
-        """The best start and end inside the context, the end not before the start nor too far after it."""
-        inside = torch.tensor(self.in_context(encoding))
-        length = len(inside)
-        hidden = logits[:length].masked_fill(~inside[:, None], -torch.inf).softmax(0)
-        together = hidden[:, None, 0] * hidden[None, :, 1]
-        together = together.triu() - together.triu(LONGEST)
-        start, end = divmod(int(together.argmax()), length)
-        first, last = encoding.offsets[start][0], encoding.offsets[end][1]
-        return Span(text=text[1][first:last], start=first, end=last, probability=float(together[start, end]))
+    @property
+    def no_answer(self) -> bool:
+        """Whether it may say that the context holds no answer."""
+        return self.search.no_answer
 
-    def in_context(self, encoding: Encoding) -> list[bool]:
-        """Which tokens came from the context: those of the second text."""
-        own = [end > start for start, end in encoding.offsets]
-        if any(encoding.segments):
-            return [segment == 1 and real for segment, real in zip(encoding.segments, own, strict=True)]
-        gap = own.index(False, own.index(True))  # one segment for both texts: the frame stands between them
-        return [real and place > gap for place, real in enumerate(own)]
+    def answer(self, model: Transformer, texts: Sequence[Text], **changes: Any) -> list[Span]:
+        """The answer of each (question, context); `changes` are those of the search."""
+        search = self.search.changed(**changes)
+        return [told(found, search) for found in self.found(model, texts, search)]
+
+    def found(self, model: Transformer, texts: Sequence[Text], search: Search) -> Iterator[Found]:
+        """What each context holds.
+
+        Probabilities are those within a window, over its part of the context and its first position, so that they
+        hold whatever a window's logits are shifted by; that the context holds no answer is as likely as in the
+        window where it is least so.
+        """
+        lots = self.windows(model, texts, search)
+        flat = [window for lot in lots for window in lot]
+        said = iter(in_order(read(model, self.tokenizer, [one.encoding for one in flat]), len(flat)))
+        for (_, context), lot in zip(map(both, texts), lots, strict=True):
+            places: list[Place] = []
+            nothing = 0.0
+            for number, window in enumerate(lot):
+                start, end, null = likelihoods(next(said), window)
+                places += candidates(context, window, number, start, end, search)
+                nothing = min(nothing, null)
+            yield Found(context, distinct(places)[: search.keep], nothing)
+
+    def windows(self, model: Transformer, texts: Sequence[Text], search: Search) -> list[list[Window]]:
+        """The windows of each context."""
+        encodings = encoded(self.tokenizer, [both(text) for text in texts], None)
+        limit = window_of(model.config, search.window)
+        length = min(limit or WINDOW, search.window or WINDOW)
+        for encoding in encodings:
+            for which, name in enumerate(("question", "context")):
+                if not encoding.places(which):
+                    raise InputError(f"the {name} has no word that the model knows; give one that has")
+        return [windows(encoding, length, search.stride) for encoding in encodings]
+
+    def check(self, model: Transformer, texts: Sequence[Text], **changes: Any) -> None:
+        """Refuse what `answer` would, before anything is computed."""
+        self.windows(model, texts, self.search.changed(**changes))
 
     def run(self, model: Transformer, text: Text) -> Run:
-        """The one run that answers this question."""
-        return one_run(model, self.tokenizer, text, str(self.answer(model, [text])[0]))
+        """The run that answers this question; of a long context that of the window with the best answer."""
+        (found,) = self.found(model, [text], self.search)
+        (lot,) = self.windows(model, [text], self.search)
+        encoding = lot[found.places[0].window].encoding
+        return run_of(model, self.tokenizer, encoding, str(told(found, self.search)))
+
+
+def told(found: Found, search: Search) -> Span:
+    """The best candidate as an answer, the others beside it."""
+    margin = found.nothing - found.places[0].likelihood
+    spans = [
+        span(found.context[one.start : one.end], one.start, one.end, one.likelihood, margin)
+        for one in found.places
+    ]
+    if search.no_answer:
+        none = span("", 0, 0, found.nothing, margin)
+        if margin > search.threshold:
+            spans.insert(0, none)
+        else:
+            spans = [spans[0], *sorted([*spans[1:], none], key=lambda one: -one.probability)]
+    best, *others = spans[: search.keep]
+    return replace(best, others=tuple(others))
+
+
+def span(text: str, start: int, end: int, likelihood: float, margin: float) -> Span:
+    """An answer, from its log-probability."""
+    return Span(text=text, start=start, end=end, probability=math.exp(likelihood), margin=margin)
+
+
+def both(text: Text) -> tuple[str, str]:
+    """A question and its context."""
+    if isinstance(text, str):
+        raise InputError("a question alone was given; give the question and the context that answers it")
+    return text
+
+
+def likelihoods(logits: Tensor, window: Window) -> tuple[Tensor, Tensor, float]:
+    """Logits T 2 -> log-probabilities (T) that an answer starts, and ends, at each position, and that there is none.
+
+    The positions are those of the context and the first, which says that there is none.
+    """
+    shut = torch.ones(len(logits), dtype=torch.bool)
+    shut[[0, *window.places]] = False
+    likely = logits.masked_fill(shut[:, None], -torch.inf).log_softmax(0)
+    null = float(likely[0].sum())
+    if 0 not in window.places:
+        likely[0] = -torch.inf
+    return likely[:, 0], likely[:, 1], null
+
+
+def candidates(
+    context: str, window: Window, number: int, start: Tensor, end: Tensor, search: Search
+) -> list[Place]:
+    """The likeliest spans of a window, the end not before the start nor too far after it, grown to whole words."""
+    later = torch.nn.functional.pad(end, (0, search.longest - 1), value=-torch.inf).unfold(
+        0, search.longest, 1
+    )
+    together = (start[:, None] + later).flatten()  # start * longest + tokens beyond it
+    grown = edges(context, window)
+    most = int((together > -torch.inf).sum())
+    count = min(search.keep + SPARE, most)
+    while True:
+        best = together.topk(count)
+        places = []
+        for likelihood, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            first, beyond = divmod(place, search.longest)
+            places.append(Place(grown[first][0], grown[first + beyond][1], likelihood, number))
+        found = distinct(places)
+        if count == most or len(found) >= search.keep:
+            return found
+        count = min(2 * count, most)
+
+
+def edges(context: str, window: Window) -> dict[int, tuple[int, int]]:
+    """The word that each position of the context stands in, as characters; a token without any stands by itself."""
+    offsets, found = window.encoding.offsets, {}
+    for place in window.places:
+        found[place] = offsets[place]
+    for word in words(context, offsets, window.places):
+        found |= dict.fromkeys(word.places, (word.start, word.end))
+    return found
+
+
+def distinct(places: list[Place]) -> list[Place]:
+    """Best first, each piece of text once: as likely as where it is likeliest."""
+    best: dict[tuple[int, int], Place] = {}
+    for place in sorted(places, key=lambda place: -place.likelihood):
+        best.setdefault((place.start, place.end), place)
+    return list(best.values())

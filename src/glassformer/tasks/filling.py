@@ -1,13 +1,23 @@
 """Masked words: a text with hidden words in, the likeliest words for each out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
 from glassformer.model import Transformer
-from glassformer.tasks.reading import one_run, read
+from glassformer.tasks.reading import (
+    TOKENS,
+    batch_of,
+    batches,
+    encoded,
+    in_order,
+    limit_of,
+    precise,
+    run_of,
+)
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Encoding, Tokenizer
 
@@ -31,23 +41,46 @@ class Filling:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
 
-    def answer(self, model: Transformer, texts: Sequence[Text]) -> list[Filled]:
-        """Each text with its hidden words filled in."""
-        return [
-            self.fill(encoding, logits)
-            for lot in read(model, self.tokenizer, texts)
-            for encoding, logits in zip(lot.encodings, lot.logits, strict=True)
-        ]
-
-    def fill(self, encoding: Encoding, logits: Tensor) -> Filled:
-        """The likeliest word at each mask."""
-        ids, found = list(encoding.ids), []
-        hidden = [place for place, id in enumerate(ids) if id == self.tokenizer.mask_id]
-        if not hidden:
+    def answer(self, model: Transformer, texts: Sequence[Text], *, top: int = SHOWN) -> list[Filled]:
+        """Each text with its hidden words filled in, each by itself; `top` candidates are told of each."""
+        if top < 1:
+            raise InputError(f"top is {top}; ask for 1 word or more")
+        encodings = encoded(self.tokenizer, texts, limit_of(model.config))
+        if not all(self.hidden(encoding) for encoding in encodings):
             mask = None if self.tokenizer.mask_id is None else self.tokenizer.token(self.tokenizer.mask_id)
             raise InputError(f"no word of the text is hidden; write {mask or 'the mask token'} in its place")
-        for place in hidden:
-            best = logits[place].softmax(-1).topk(SHOWN)
+        return in_order(self.each(model, encodings, top), len(texts))
+
+    def hidden(self, encoding: Encoding) -> list[int]:
+        """The places of the hidden words."""
+        return [place for place, id in enumerate(encoding.ids) if id == self.tokenizer.mask_id]
+
+    @torch.inference_mode()
+    def each(
+        self, model: Transformer, encodings: Sequence[Encoding], top: int
+    ) -> Iterator[tuple[int, Filled]]:
+        """The answers as they are found; the vocabulary is scored at hidden words alone."""
+        for numbers in batches([len(encoding) for encoding in encodings], TOKENS):
+            lot = [encodings[number] for number in numbers]
+            batch = batch_of(model, self.tokenizer, lot)
+            hidden = (batch.source if batch.target is None else batch.target) == self.tokenizer.mask_id
+            rows = model.body(
+                batch.source,
+                batch.target,
+                source_mask=batch.source_mask,
+                target_mask=batch.target_mask,
+                segments=batch.segments,
+            )
+            scores = model.head(rows[hidden])
+            found = iter(precise(scores).softmax(-1).cpu())
+            for number, encoding in zip(numbers, lot, strict=True):
+                yield number, self.fill(encoding, [next(found) for _ in self.hidden(encoding)], top)
+
+    def fill(self, encoding: Encoding, rows: Sequence[Tensor], top: int) -> Filled:
+        """The likeliest word at each mask, from how likely each of the vocabulary is there."""
+        ids, found = list(encoding.ids), []
+        for place, row in zip(self.hidden(encoding), rows, strict=True):
+            best = row.topk(min(top, len(row)))
             words = [self.tokenizer.decode([id]).strip() for id in best.indices.tolist()]
             found.append(tuple(zip(words, best.values.tolist(), strict=True)))
             ids[place] = int(best.indices[0])
@@ -55,10 +88,6 @@ class Filling:
 
     def run(self, model: Transformer, text: Text) -> Run:
         """The one run that reads this text; a text without hidden words can be looked at too."""
-        seen = one_run(model, self.tokenizer, text, "")
-        if (
-            self.tokenizer.mask_id
-            not in self.tokenizer.encode(*([text] if isinstance(text, str) else text)).ids
-        ):
-            return seen
-        return replace(seen, answer=str(self.answer(model, [text])[0]))
+        (encoding,) = encoded(self.tokenizer, [text], limit_of(model.config))
+        seen = run_of(model, self.tokenizer, encoding, "")
+        return replace(seen, answer=str(self.answer(model, [text])[0])) if self.hidden(encoding) else seen

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from glassformer.model import Transformer
-from glassformer.tasks.reading import one_run, read
+from glassformer.tasks.reading import encoded, in_order, limit_of, one_run, read
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
@@ -35,10 +35,11 @@ class Hidden:
 
     def answer(self, model: Transformer, texts: Sequence[Text]) -> list[Rows]:
         """The rows of each text, padding left out."""
+        encodings = encoded(self.tokenizer, texts, limit_of(model.config))
+        found = in_order(read(model, self.tokenizer, encodings), len(texts))
         return [
-            Rows(tokens=tuple(encoding.tokens), rows=rows[: len(encoding)])
-            for lot in read(model, self.tokenizer, texts)
-            for encoding, rows in zip(lot.encodings, lot.logits, strict=True)
+            Rows(tokens=tuple(encoding.tokens), rows=rows)
+            for encoding, rows in zip(encodings, found, strict=True)
         ]
 
     def run(self, model: Transformer, text: Text) -> Run:

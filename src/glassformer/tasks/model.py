@@ -1,6 +1,6 @@
 """A model as its user knows it: text in, answer out, and every number in between."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from glassformer import pretrained
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
+from glassformer.families import FAMILIES
 from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
@@ -17,6 +18,8 @@ from glassformer.tasks.classification import Classification
 from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.hidden import Hidden
+from glassformer.tasks.rewriting import Rewriting
+from glassformer.tasks.summarization import Summarization
 from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Task, Text
 from glassformer.tasks.translation import Translation
@@ -28,10 +31,15 @@ class Model:
     """A transformer with its tokenizers and its task."""
 
     def __init__(
-        self, checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None = None
+        self,
+        checkpoint: Checkpoint,
+        tokenizer: Tokenizer,
+        source_tokenizer: Tokenizer | None = None,
+        *,
+        task: str | None = None,
     ) -> None:
         self.checkpoint, self.tokenizer, self.source_tokenizer = checkpoint, tokenizer, source_tokenizer
-        self.task = task_of(checkpoint, tokenizer, source_tokenizer)
+        self.task = task_of(checkpoint, tokenizer, source_tokenizer, task)
 
     @property
     def transformer(self) -> Transformer:
@@ -70,7 +78,7 @@ class Model:
             text = (str(text), context)
         task = self.task
         if languages:
-            if not isinstance(task, Translation):
+            if not isinstance(task, Rewriting):
                 raise InputError("languages were named, but this model does not translate; leave them out")
             task = task.between(**languages)
         run = task.run(self.transformer, text)
@@ -94,24 +102,63 @@ class Model:
         return f"Model({self.config.stack}, {self.config.head}, {count:,} parameters)"
 
 
-def load(name: str | Path) -> Model:
-    """A model by the name of one that ships, a checkpoint folder, or a name on the hub."""
+def load(name: str | Path, *, task: str | None = None) -> Model:
+    """A model by the name of one that ships, a checkpoint folder, or a name on the hub.
+
+    `task` chooses among those that a model of several is made for, such as T5: "translation" or "summarization".
+    """
     folder = pretrained.resolve(name)
     checkpoint = pretrained.load_transformer(folder)
-    return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder))
+    return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder), task=task)
 
 
-def task_of(checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None) -> Task:
-    """What a checkpoint is for, by its stacks and its head."""
-    config, labels = checkpoint.transformer.config, checkpoint.labels
-    if config.stack == "encoder-decoder" and config.head == "language-model":
-        return Translation.published(tokenizer, source_tokenizer, checkpoint.generation, checkpoint.raw)
-    tasks: dict[str, Task] = {
-        "language-model": Generation(tokenizer),
-        "masked-language-model": Filling(tokenizer),
-        "sequence-label": Classification(tokenizer, labels),
-        "token-label": Tagging(tokenizer, labels),
-        "answer-span": Answering(tokenizer),
-        "hidden": Hidden(tokenizer),
+REWRITING: Mapping[str, type[Rewriting]] = {"translation": Translation, "summarization": Summarization}
+HEADS = {
+    "language-model": "generation",
+    "masked-language-model": "filling",
+    "sequence-label": "classification",
+    "token-label": "tagging",
+    "answer-span": "answering",
+    "hidden": "hidden",
+}
+
+
+def tasks_for(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What a checkpoint is made for, by its stacks and its head; of a pair that writes, by what is said of it.
+
+    Where nothing is, it may be for any text that is made of another; the first is meant where none is chosen.
+    """
+    config, raw = checkpoint.transformer.config, checkpoint.raw
+    if config.stack != "encoder-decoder" or config.head != "language-model":
+        return (HEADS[config.head],)
+    for own in (raw.get("task"), FAMILIES[checkpoint.family].task):
+        if own is not None and own in REWRITING:
+            return (str(own),)
+    said = raw.get("task_specific_params") or {}
+    return tuple(task for task in REWRITING if any(name.startswith(task) for name in said)) or tuple(
+        REWRITING
+    )
+
+
+def task_of(
+    checkpoint: Checkpoint, tokenizer: Tokenizer, source_tokenizer: Tokenizer | None, task: str | None = None
+) -> Task:
+    """The task chosen among those that a checkpoint is made for, as its files say it is done."""
+    possible = tasks_for(checkpoint)
+    task = task or possible[0]
+    if task not in possible:
+        raise InputError(
+            f"this model is made for {' or '.join(possible)}, and {task} was asked for; use another model"
+        )
+    labels, raw = checkpoint.labels, checkpoint.raw
+    if task in REWRITING:
+        return REWRITING[task].published(tokenizer, source_tokenizer, checkpoint.generation, raw)
+    makers: Mapping[str, Callable[[], Task]] = {
+        "generation": lambda: Generation(tokenizer),
+        "filling": lambda: Filling(tokenizer),
+        "classification": lambda: Classification.published(tokenizer, labels, raw),
+        "tagging": lambda: Tagging(tokenizer, labels),
+        "answering": lambda: Answering.published(tokenizer, raw),
+        "hidden": lambda: Hidden(tokenizer),
     }
-    return tasks[config.head]
+    return makers[task]()

@@ -1,12 +1,27 @@
-"""Tagging: a text in, a label for each of its tokens out."""
+"""Tagging: a text in, the names in it out, each with its kind and the characters it stands at."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+from typing import Literal
 
+import torch
+from torch import Tensor
+
+from glassformer.errors import InputError
 from glassformer.model import Transformer
-from glassformer.tasks.reading import one_run, read
+from glassformer.tasks.reading import encoded, in_order, limit_of, read, run_of, single, window_of
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Encoding, Tokenizer
+from glassformer.text.windows import Window, windows
+from glassformer.text.words import Word, characters, words
+
+OUTSIDE = "O"
+Aggregation = Literal["first", "mean", "simple"]
+AGGREGATIONS = ("first", "mean", "simple")
+STARTS, ENDS, INSIDE = "BSU", "ESL", "IM"  # of IOB1, IOB2, BIOES, BILOU, BMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,39 +36,221 @@ class Tag:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tags:
-    """The tags of a text's tokens, added ones left out."""
+class Entity:
+    """A name, its kind, where its characters stand, and how likely its words' labels are in the mean."""
 
+    type: str
+    text: str
+    start: int
+    end: int
+    probability: float
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.text!r} ({self.probability:.1%})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entities:
+    """The names in a text, and the tag of each of its tokens; as a string the text with its names in brackets."""
+
+    text: str
+    entities: tuple[Entity, ...]
     tags: tuple[Tag, ...]
 
     def __str__(self) -> str:
-        return " ".join(f"{tag.token}/{tag.label}" for tag in self.tags)
+        return "".join(f"[{kind} {piece}]" if kind else piece for piece, kind in self.pieces())
+
+    def pieces(self) -> Iterator[tuple[str, str | None]]:
+        """The whole text, piece by piece: (characters, kind of the entity that they are, or None)."""
+        done = 0
+        for entity in self.entities:
+            if entity.start > done:
+                yield self.text[done : entity.start], None
+            yield entity.text, entity.type
+            done = entity.end
+        if done < len(self.text):
+            yield self.text[done:], None
+
+
+class Scheme:
+    """What a model's labels say of where an entity begins and ends.
+
+    Read as they are meant in IOB1, IOB2 (BIO), BIOES and BILOU, and leniently: an inside without a beginning begins.
+    Labels without such marks are kinds, and what stands side by side under one kind is one entity. Ramshaw and Marcus
+    1995; Tjong Kim Sang and Veenstra 1999.
+    """
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.marked = any(label[:2] in ("B-", "I-") for label in labels)
+
+    def read(self, label: str) -> tuple[str, str]:
+        """A label's mark and its kind; a label without one goes on with what is of its kind."""
+        mark, dash, kind = label.partition("-")
+        if self.marked and dash and len(mark) == 1 and mark in STARTS + ENDS + INSIDE:
+            return mark, kind
+        return "I", label
+
+    def spans(self, labels: Sequence[str]) -> list[tuple[str, int, int]]:
+        """(kind, number of the first word, number behind the last) of each entity."""
+        found: list[tuple[str, int, int]] = []
+        open_kind = None  # of the entity that the next word may belong to
+        for number, label in enumerate(labels):
+            mark, kind = self.read(label)
+            if label == OUTSIDE:
+                open_kind = None
+                continue
+            if kind == open_kind and mark not in STARTS:
+                found[-1] = (kind, found[-1][1], number + 1)
+            else:
+                found.append((kind, number, number + 1))
+            open_kind = None if mark in ENDS else kind
+        return found
 
 
 class Tagging:
-    """Devlin et al. 2019, section 5.3."""
+    """Devlin et al. 2019, section 5.3: a word's first token decides its label."""
 
     def __init__(self, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
         self.tokenizer, self.labels = tokenizer, tuple(labels)
+        self.scheme = Scheme(labels)
 
-    def answer(self, model: Transformer, texts: Sequence[Text]) -> list[Tags]:
-        """The tags of each text."""
+    def answer(
+        self,
+        model: Transformer,
+        texts: Sequence[Text],
+        *,
+        aggregation: Aggregation = "first",
+        window: int | None = None,
+        stride: int | None = None,
+    ) -> list[Entities]:
+        """The names in each text. No text is too long: it is read in windows that overlap.
+
+        A word's label is that of its first token ("first"), or the likeliest in the mean of its tokens ("mean");
+        or each token stands for itself ("simple").
+        """
+        if aggregation not in AGGREGATIONS:
+            raise InputError(f"aggregation is {aggregation!r}; expected one of {', '.join(AGGREGATIONS)}")
+        plain = [single(text, "names are found in") for text in texts]
+        encodings = encoded(self.tokenizer, plain, None)
+        found = self.probabilities(model, encodings, plain, window, stride)
         return [
-            self.tags(encoding, rows)
-            for lot in read(model, self.tokenizer, texts)
-            for encoding, rows in zip(lot.encodings, lot.logits.softmax(-1).tolist(), strict=True)
+            self.entities(text, encoding, rows, aggregation)
+            for text, encoding, rows in zip(plain, encodings, found, strict=True)
         ]
 
-    def tags(self, encoding: Encoding, rows: Sequence[Sequence[float]]) -> Tags:
-        """The likeliest label of each token that came from the text."""
+    def words(self, model: Transformer, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
+        """A label for each word of sentences that are cut into words already, for evaluation."""
+        texts, starts = zip(*map(joined, sentences), strict=True) if sentences else ((), ())
+        encodings = self.tokenizer.encode_batch(texts)
+        found = self.probabilities(model, encodings, texts, None, None)
+        missing = OUTSIDE if OUTSIDE in self.labels else self.labels[0]  # for a word that has no token
+        labelled = []
+        for text, begins, encoding, rows in zip(texts, starts, encodings, found, strict=True):
+            first = firsts(text, begins, encoding)
+            best = rows.argmax(-1).tolist() if len(rows) else []
+            before = encoding.places(0)[0] if best else 0
+            labelled.append([missing if at is None else self.labels[best[at - before]] for at in first])
+        return labelled
+
+    def probabilities(
+        self,
+        model: Transformer,
+        encodings: Sequence[Encoding],
+        texts: Sequence[str],
+        window: int | None,
+        stride: int | None,
+    ) -> list[Tensor]:
+        """How likely each label is for each of a text's own tokens, T L: read where most stands on both sides."""
+        length = window_of(model.config, window)
+        lots = [windows(encoding, length, stride) for encoding in encodings]
+        flat = [one for lot in lots for one in lot]
+        rows = iter(in_order(read(model, self.tokenizer, [one.encoding for one in flat]), len(flat)))
         found = []
-        for token, (start, end), row in zip(encoding.tokens, encoding.offsets, rows, strict=False):
-            if end > start:
-                best = max(range(len(row)), key=row.__getitem__)
-                tag = Tag(token=token, start=start, end=end, label=self.labels[best], probability=row[best])
-                found.append(tag)
-        return Tags(tags=tuple(found))
+        for text, encoding, lot in zip(texts, encodings, lots, strict=True):
+            begins = word_begins(text, encoding) if len(lot) > 1 else set()
+            pieces = [
+                next(rows)[[one.places[token - one.first] for token in range(cut, following)]]
+                for one, (cut, following) in zip(lot, pairwise(boundaries(lot, begins)), strict=True)
+            ]
+            found.append(torch.cat(pieces).softmax(-1))
+        return found
+
+    def entities(self, text: str, encoding: Encoding, rows: Tensor, aggregation: Aggregation) -> Entities:
+        """The answer of one text, from how likely each label is for each of its tokens, T L."""
+        places = encoding.places(0)
+        tokens = list(characters(text, encoding.offsets, places))
+        tags = tuple(
+            Tag(token=encoding.tokens[place], start=start, end=end, label=label, probability=probability)
+            for (place, start, end), (label, probability) in zip(
+                tokens, self.best(rows[[place - places[0] for place, _, _ in tokens]]), strict=True
+            )
+        )
+        if aggregation == "simple":
+            units = [Word(start, end, (place,)) for place, start, end in tokens]
+        else:
+            units = words(text, encoding.offsets, places)
+        labelled = self.best(of_words(units, rows, places[0] if places else 0, aggregation))
+        entities = []
+        for kind, first, behind in self.scheme.spans([label for label, _ in labelled]):
+            start, end = units[first].start, units[behind - 1].end
+            sure = fmean(probability for _, probability in labelled[first:behind])
+            entities.append(Entity(type=kind, text=text[start:end], start=start, end=end, probability=sure))
+        return Entities(text=text, entities=tuple(entities), tags=tags)
+
+    def best(self, rows: Tensor) -> list[tuple[str, float]]:
+        """The likeliest label of each row."""
+        likeliest = rows.max(-1)
+        numbers: list[int] = likeliest.indices.tolist()
+        return list(zip([self.labels[number] for number in numbers], likeliest.values.tolist(), strict=True))
+
+    def check(self, model: Transformer, texts: Sequence[Text]) -> None:
+        """Refuse what `answer` would, before anything is computed."""
+        encoded(self.tokenizer, [single(text, "names are found in") for text in texts], None)
 
     def run(self, model: Transformer, text: Text) -> Run:
-        """The one run that tags this text."""
-        return one_run(model, self.tokenizer, text, str(self.answer(model, [text])[0]))
+        """The run that tags this text; of a long one that of its first window."""
+        answer = str(self.answer(model, [text])[0])
+        (encoding,) = encoded(self.tokenizer, [single(text, "names are found in")], None)
+        return run_of(model, self.tokenizer, windows(encoding, limit_of(model.config))[0].encoding, answer)
+
+
+def joined(sentence: Sequence[str]) -> tuple[str, list[int]]:
+    """Words as one text, and where each begins in it."""
+    starts, at = [], 0
+    for word in sentence:
+        starts.append(at)
+        at += len(word) + 1
+    return " ".join(sentence), starts
+
+
+def firsts(text: str, starts: Sequence[int], encoding: Encoding) -> list[int | None]:
+    """The place of the first token of each of a text's words, which begin at `starts`; None: it has none."""
+    found: list[int | None] = [None] * len(starts)
+    for place, start, _ in characters(text, encoding.offsets, encoding.places(0)):
+        number = bisect_right(starts, start) - 1
+        if found[number] is None:
+            found[number] = place
+    return found
+
+
+def of_words(units: Sequence[Word], rows: Tensor, before: int, aggregation: Aggregation) -> Tensor:
+    """How likely each label is for each word, W L; of the tokens' rows the first is that of place `before`."""
+    if aggregation == "mean" and units:
+        return torch.stack([rows[[place - before for place in word.places]].mean(0) for word in units])
+    return rows[[word.places[0] - before for word in units]]
+
+
+def word_begins(text: str, encoding: Encoding) -> set[int]:
+    """Which of a text's tokens, counted from its first, begin a word."""
+    places = encoding.places(0)
+    return {word.places[0] - places[0] for word in words(text, encoding.offsets, places)}
+
+
+def boundaries(lot: Sequence[Window], begins: set[int]) -> list[int]:
+    """The token at which each window takes over, then the end: amid the overlap, where a word begins if one does."""
+    cuts = [0]
+    for one, following in pairwise(lot):
+        amid = max(cuts[-1], (following.first + one.last) // 2)
+        within = range(amid, one.last)
+        cuts.append(next((token for token in within if token in begins), amid))
+    return [*cuts, lot[-1].last]

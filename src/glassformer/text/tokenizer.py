@@ -121,21 +121,11 @@ class Tokenizer:
         return self._encoding(self.backend.encode(text, pair, add_special_tokens=special))
 
     def encode_batch(
-        self,
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
-        special: bool = True,
-        *,
-        longest: int | None = None,
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, special: bool = True
     ) -> list[Encoding]:
-        """`encode` of many at once; what is over `longest` tokens loses the end of its longer text, not its frame."""
+        """`encode` of many at once."""
         self._refuse_unknown([*texts, *(pairs or [])])
-        if longest is not None:
-            self.backend.enable_truncation(longest, strategy="longest_first")
-        try:
-            raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
-        finally:
-            self.backend.no_truncation()
+        raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
         return [self._encoding(one) for one in raw]
 
     def ids(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
@@ -153,6 +143,18 @@ class Tokenizer:
         return list(
             self.backend.decode_batch([self._known(r) for r in rows], skip_special_tokens=not keep_special)
         )
+
+    def add(self, tokens: Sequence[str]) -> None:
+        """Give the vocabulary more special tokens, such as the marks of gaps."""
+        self.backend.add_special_tokens(list(tokens))
+
+    def word_starts(self) -> list[bool]:
+        """For each id, whether its token begins a word: where words go on with ##, or begin with a space's mark."""
+        tokens = [str(self.backend.id_to_token(number)) for number in range(self.vocab_size)]
+        if any(token.startswith("##") for token in tokens):
+            return [not token.startswith("##") for token in tokens]
+        marks = ("\u2581", "\u0120", "\u010a")  # a space, a space and a line feed as the published vocabularies write them
+        return [token.startswith(marks) for token in tokens]
 
     @property
     def vocab_size(self) -> int:
