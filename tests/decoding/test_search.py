@@ -311,12 +311,15 @@ def test_nothing_may_close(scripted: type) -> None:
         assert not best.closed
 
 
-def test_positions_end_the_answer_where_they_end(scripted: type) -> None:
+def test_positions_end_a_translation_where_they_end(scripted: type) -> None:
     model = scripted(lambda ids: [0.0 if token == 5 else IMPOSSIBLE for token in range(8)], max_positions=4)
+    batch = Batch(source=torch.zeros(1, 2, dtype=torch.long), target=torch.full((1, 1), START))
     for options in (Decoding(), Decoding(max_new_tokens=None), Decoding(num_beams=2)):
-        assert len(search(model, start(), options, ends=[END])[0][0].ids) == 4  # the last is never read again
+        assert len(search(model, batch, options, ends=[END])[0][0].ids) == 4  # the last is never read again
+    options = Decoding(penalty_alpha=0.5, top_k=2)
+    assert len(search(model, batch, options, ends=[END])[0][0].ids) == 3  # here it is
     unbounded = scripted(model.plan, max_positions=4, positions="relative")
-    assert len(search(unbounded, start(), Decoding(max_new_tokens=9), ends=[END])[0][0].ids) == 9
+    assert len(search(unbounded, batch, Decoding(max_new_tokens=9), ends=[END])[0][0].ids) == 9
 
 
 def test_a_prompt_longer_than_the_positions_is_refused(scripted: type) -> None:

@@ -5,20 +5,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glassformer.decoding.chooser import Choice, penalized
+from glassformer.decoding.chooser import Choice, Prospects, check_possible, penalized
+from glassformer.decoding.endings import Endings
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Candidate, Candidates, Hypothesis
+from glassformer.decoding.sampling import Draw
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weighed:
-    """The best continuations of each open sentence, best first; every tensor is S W."""
+    """The best continuations of each open sentence, or those drawn, best first; every tensor is S W."""
 
     tokens: Tensor
     parents: Tensor  # which beam each continues
-    log_probabilities: Tensor  # of the token alone
-    totals: Tensor  # summed over the whole hypothesis
-    closed: Tensor  # the token is a closing one
+    log_probabilities: Tensor  # of the token alone, the model's own
+    totals: Tensor  # the scores summed over the whole hypothesis
+    closed: Tensor  # the token, or the text that it makes, is a closing one
     ended: Tensor  # closed, or no more tokens are allowed
 
 
@@ -27,26 +29,40 @@ class Beam:
 
     The best (closing tokens + 1) * beams continuations are weighed, so that enough open ones remain when the
     best all end; only those among the first `beams` may end a hypothesis. It is the search that transformers
-    does, token for token. The tensors hold S open sentences by their beams; a sentence begins with one.
+    does, token for token; with `draw` the continuations are drawn instead of being the best. The tensors hold S
+    open sentences by their beams; a sentence begins with one.
     """
 
     def __init__(
-        self, limits: list[int], ends: Tensor, options: Decoding, history: list[Candidates] | None = None
+        self,
+        limits: list[int],
+        endings: Endings,
+        options: Decoding,
+        beams: int,
+        draw: Draw | None = None,
+        history: list[Candidates] | None = None,
     ) -> None:
-        self.limits, self.ends, self.history = limits, ends, history
-        self.beams, self.width = options.num_beams, max(2, 1 + len(ends)) * options.num_beams
+        self.limits, self.endings, self.draw, self.history = limits, endings, draw, history
+        self.beams, self.width = beams, max(2, 1 + len(endings.tokens)) * beams
         self.penalty, self.early_stopping = options.length_penalty, options.early_stopping
+        device = endings.tokens.device
         self.open = list(range(len(limits)))
         self.finished: list[list[Hypothesis]] = [[] for _ in limits]  # best first, at most `beams`
         self.length = 0
-        self.totals = torch.zeros(len(limits), 1, device=ends.device)
-        self.ids = torch.zeros(len(limits), 1, 0, dtype=torch.long, device=ends.device)
-        self.log_probabilities = torch.zeros(len(limits), 1, 0, device=ends.device)
+        self.totals = torch.zeros(len(limits), 1, device=device)
+        self.ids = torch.zeros(len(limits), 1, 0, dtype=torch.long, device=device)
+        self.log_probabilities = torch.zeros(len(limits), 1, 0, device=device)
+        self.latest = (torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))
 
-    def choose(self, log_probabilities: Tensor) -> Choice:
+    def choose(self, prospects: Prospects) -> Choice:
         """Continue every open sentence; rows (N V) stand sentence by sentence, beam by beam."""
+        tokens, rows = self.continued(prospects)
+        return Choice(tokens=tokens, rows=rows)
+
+    def continued(self, prospects: Prospects) -> tuple[Tensor, Tensor]:
+        """The tokens of the rows to go on with, and the rows that they continue: N, N."""
         self.length += 1
-        weighed = self._weigh(log_probabilities.view(*self.totals.shape, -1))
+        weighed = self._weigh(prospects)
         self._finish(weighed)
         open_first = weighed.ended.byte().argsort(dim=1, stable=True)  # and the best of them first
         kept = open_first[:, : self.beams]
@@ -58,22 +74,49 @@ class Beam:
         """The finished hypotheses of every sentence."""
         return self.finished
 
-    def _weigh(self, log_probabilities: Tensor) -> Weighed:
-        """S beams V -> S W. The best of all beams are among the best of each, which are quicker to find."""
-        each = log_probabilities.topk(min(self.width, log_probabilities.shape[-1]))  # S beams E
-        sums = (self.totals[..., None] + each.values).flatten(1)
-        totals, order = (both[:, : self.width] for both in sums.sort(dim=1, descending=True, stable=True))
-        tokens = each.indices.flatten(1).gather(1, order)
-        closed = torch.isin(tokens, self.ends)
+    def _weigh(self, prospects: Prospects) -> Weighed:
+        sentences, beams = self.totals.shape
+        find = self._best if self.draw is None else self._drawn
+        tokens, parents, totals = find(prospects.scores.view(sentences, beams, -1))
+        own = prospects.log_probabilities.view(sentences, beams, -1)
+        each = torch.arange(sentences, device=tokens.device)[:, None]
+        closed = torch.isin(tokens, self.endings.tokens) | self._stopped(tokens, parents)
         last = torch.tensor([self.length >= self.limits[s] for s in self.open], device=tokens.device)
         return Weighed(
             tokens=tokens,
-            parents=order // each.values.shape[-1],
-            log_probabilities=each.values.flatten(1).gather(1, order),
+            parents=parents,
+            log_probabilities=own[each, parents, tokens],
             totals=totals,
             closed=closed,
             ended=closed | last[:, None],
         )
+
+    def _best(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """S beams V -> S W. The best of all beams are among the best of each, which are quicker to find."""
+        each = scores.topk(min(self.width, scores.shape[-1]))  # S beams E
+        sums = (self.totals[..., None] + each.values).flatten(1)
+        totals, order = (both[:, : self.width] for both in sums.sort(dim=1, descending=True, stable=True))
+        return each.indices.flatten(1).gather(1, order), order // each.values.shape[-1], totals
+
+    def _drawn(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """S beams V -> S W: continuations of all beams, drawn by what their hypotheses would score."""
+        assert self.draw is not None
+        sums = (self.totals[..., None] + self.draw.filtered(scores.flatten(0, 1)).view_as(scores)).flatten(1)
+        places, possible = self.draw.several(sums, self.open, self.width)
+        drawn = sums.gather(1, places).masked_fill(~possible, -torch.inf)
+        totals, order = drawn.sort(dim=1, descending=True, stable=True)
+        places = places.gather(1, order)
+        return places % scores.shape[-1], places // scores.shape[-1], totals
+
+    def _stopped(self, tokens: Tensor, parents: Tensor) -> Tensor:
+        """S W: which continuations make a text that closes."""
+        if not self.endings.texts:
+            return torch.zeros_like(tokens, dtype=torch.bool)
+        before = self.ids.gather(1, parents[..., None].expand(-1, -1, self.ids.shape[2]))
+        rows = torch.cat([before, tokens[..., None]], dim=2).flatten(0, 1).tolist()
+        whose = [sentence for sentence in self.open for _ in range(tokens.shape[1])]
+        stopped = self.endings.stopped(rows, whose)
+        return torch.tensor(stopped, dtype=torch.bool, device=tokens.device).view_as(tokens)
 
     def _finish(self, weighed: Weighed) -> None:
         possible = weighed.ended & (weighed.totals != -torch.inf)
@@ -91,9 +134,10 @@ class Beam:
             finished.sort(key=lambda one: -one.score)
             del finished[self.beams :]
 
-    def _continue(self, weighed: Weighed, kept: Tensor) -> Choice:
+    def _continue(self, weighed: Weighed, kept: Tensor) -> tuple[Tensor, Tensor]:
         ended = weighed.ended.gather(1, kept)
         totals = weighed.totals.gather(1, kept).masked_fill(ended, -torch.inf)  # where too few are open: idle
+        self.latest = self._chosen(weighed.tokens.gather(1, kept), totals)
         best = totals[:, 0].tolist()
         going_on = [row for row, sentence in enumerate(self.open) if not self._over(sentence, best[row])]
         self.open = [self.open[row] for row in going_on]
@@ -107,12 +151,20 @@ class Beam:
         self.totals = totals[stay]
         self.ids = torch.cat([self.ids[before], tokens[..., None]], dim=2)
         self.log_probabilities = torch.cat([self.log_probabilities[before], logs[..., None]], dim=2)
-        return Choice(tokens=tokens.flatten(), rows=rows.flatten())
+        return tokens.flatten(), rows.flatten()
+
+    def _chosen(self, tokens: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
+        """Sentence and token of every beam that goes on, as one flat list each."""
+        whose = torch.tensor(self.open, device=tokens.device)[:, None].expand_as(tokens)
+        alive = totals != -torch.inf
+        return whose[alive], tokens[alive]
 
     def _over(self, sentence: int, best_open: float) -> bool:
         """Whether going on with this sentence can no longer better what it has."""
         finished = self.finished[sentence]
         if self.length >= self.limits[sentence] or best_open == -torch.inf:
+            if not finished:
+                check_possible(torch.tensor(best_open))
             return True
         if len(finished) < self.beams or self.early_stopping is True:
             return len(finished) >= self.beams

@@ -9,49 +9,80 @@ from torch import Tensor
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
 
+UNBOUNDED = ("relative", "none")  # positions that never end
+
 
 class Reader:
     """A model that has read the beginnings of some sentences, a row each, and can read on.
 
     Rows may be dropped, repeated and put in another order between two readings; what they share with their
     past is never computed again. `memory` (B S C) is the encoded source.
+
+    A text that stands alone has no end: where its positions do, the rows that fill them are read again from the
+    second half of what they hold.
     """
 
-    def __init__(self, model: Transformer, memory: Tensor | None, source_mask: Tensor | None) -> None:
+    def __init__(
+        self, model: Transformer, memory: Tensor | None = None, source_mask: Tensor | None = None
+    ) -> None:
         self.model, self.memory, self.source_mask = model, memory, source_mask
         self.cache = Cache()
         self.sources: Tensor | None = None  # which row of the first reading each row stems from
-        self.target_mask: Tensor | None = None
+        self.ids: Tensor | None = None  # N L: all that the cache holds
+        self.real: Tensor | None = None  # N L: what of it is no padding; None: all
+        bounded = memory is None and model.config.positions not in UNBOUNDED
+        self.limit = model.config.max_positions if bounded else None
+        self.hidden = torch.empty(0)  # N T C: the last layer's rows of the latest reading
+        self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
 
     def read(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
         """The logits after the last token: N T -> N V; `mask` (N T) belongs to a padded beginning."""
-        if mask is not None:
-            self.target_mask = mask
-        elif self.target_mask is not None:
-            self.target_mask = torch.cat([self.target_mask, self.target_mask.new_ones(target.shape)], dim=1)
-        if self.sources is None:
+        if self.ids is None:
             self.sources = torch.arange(len(target), device=target.device)
-        hidden = self.model.body(
+            self.ids, self.real = target, mask
+        else:
+            self.ids = torch.cat([self.ids, target], dim=1)
+            if self.real is not None:
+                self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
+            if self.limit is not None and self.ids.shape[1] > self.limit:
+                target = self._begin_again(self.limit)
+        self.fresh = None if self.real is None else self.real[:, -target.shape[1] :]
+        self.hidden = self.model.body(
             target=target,
             memory=self.memory,
             source_mask=self.source_mask,
-            target_mask=self.target_mask,
+            target_mask=self.real,
             cache=self.cache,
         )
-        logits: Tensor = self.model.head(hidden[:, -1])
+        logits: Tensor = self.model.head(self.hidden[:, -1])
         return logits
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows, in this order."""
         assert self.sources is not None, "there is nothing to select before the first reading"
+        assert self.ids is not None, "there is nothing to select before the first reading"
         sources = self.sources[rows]
-        self.cache.reorder(rows)
-        if self.target_mask is not None:
-            self.target_mask = self.target_mask[rows]
-        if self.memory is not None and not torch.equal(sources, self.sources):
+        moved = not torch.equal(sources, self.sources)  # beams that only change places keep their source
+        self.cache.reorder(rows, sources=moved)
+        self.ids = self.ids[rows]
+        self.real = None if self.real is None else self.real[rows]
+        if moved and self.memory is not None:
             self.memory = self.memory[rows]
             self.source_mask = None if self.source_mask is None else self.source_mask[rows]
         self.sources = sources
+
+    def _begin_again(self, limit: int) -> Tensor:
+        """Forget the padding of every row, and the first half of those rows that fill all positions."""
+        assert self.ids is not None, "there is something that has grown too long"
+        real = torch.ones_like(self.ids) if self.real is None else self.real
+        count = real.long().sum(dim=1)
+        kept = torch.where(count > limit, limit // 2, count)
+        width = int(kept.max())
+        place = torch.arange(width, device=kept.device)
+        self.ids = self.ids[:, -width:]
+        self.real = place >= width - kept[:, None]
+        self.cache = Cache()
+        return self.ids
 
 
 def left_padded(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """One token of a greedy search, at the moment it was chosen."""
+    """One token at the moment it was chosen for good."""
 
     sentence: int  # which sentence of the batch
     position: int  # 0 is the first new token
     id: int
-    log_probability: float
+    log_probability: float  # the model's own, whatever rules and chance made of it
     alternatives: tuple[tuple[int, float], ...] = ()  # the likeliest: (id, log-probability)
+    answer: int = 0  # which answer to the sentence, where several are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +20,9 @@ class Hypothesis:
     """One way to end a sentence."""
 
     ids: tuple[int, ...]  # the new tokens, the closing one included where there is one
-    log_probabilities: tuple[float, ...]  # one for each of them
-    score: float  # their sum, divided by length ** length_penalty
-    closed: bool  # ended by a closing token; False: ended because no more tokens were allowed
+    log_probabilities: tuple[float, ...]  # one for each of them: the model's own
+    score: float  # the sum that the search went by, divided by length ** length_penalty
+    closed: bool  # ended by a closing token or text; False: ended because no more tokens were allowed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Candidate:
 
     token: int
     parent: int  # which beam of the step before it continues
-    log_probability: float  # of this token alone
+    log_probability: float  # of this token alone, the model's own
     score: float  # the sum over the whole hypothesis
     beam: int | None  # which beam it becomes; None: it is dropped or has ended
     ended: bool  # it ended here and was a finished hypothesis

@@ -8,14 +8,20 @@ from torch import Tensor
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch
 from glassformer.decoding.beam import Beam
-from glassformer.decoding.chooser import Chooser
+from glassformer.decoding.chooser import Chooser, Prospects
 from glassformer.decoding.constraints import Constraints
-from glassformer.decoding.greedy import Greedy
+from glassformer.decoding.contrastive import Contrastive
+from glassformer.decoding.endings import Endings
+from glassformer.decoding.groups import Groups
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.reader import Reader, evaluating, left_padded
 from glassformer.decoding.records import Candidates, Hypothesis, Token
+from glassformer.decoding.sampling import Draw
+from glassformer.decoding.single import Single, likeliest
+from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.model import Transformer
+from glassformer.text.tokenizer import Tokenizer
 
 
 def search(
@@ -24,110 +30,162 @@ def search(
     options: Decoding,
     *,
     ends: Collection[int],
+    tokenizer: Tokenizer | None = None,
     history: list[Candidates] | None = None,
 ) -> list[list[Hypothesis]]:
-    """The best hypotheses for every row of a batch, best first.
+    """The best hypotheses for every row of a batch, best first; those that are drawn in the order of drawing.
 
     The batch's target is what each answer begins with: the start token of a translation, the prompt of a
-    language model. `ends` are the tokens that close an answer. Whatever is weighed on the way is written into
-    `history`, if there is one: the whole tree of a beam search.
+    language model. `ends` are the tokens that close an answer; the `tokenizer` is needed where options are
+    texts. Whatever is weighed on the way is written into `history`, if there is one: the whole tree of a beam
+    search.
     """
-    most, closing = _prepared(model, batch, options, ends)
-    chooser: Chooser
-    if options.num_beams == 1 and history is None:
-        chooser = Greedy(most, closing, options)
-    else:
-        chooser = Beam(most, closing, options, history)
-    for _ in run(model, batch, chooser, _rules(batch, options, most, closing)):
+    prepared = Prepared(model, batch, options, ends, tokenizer)
+    chooser = prepared.chooser(history)
+    for _ in prepared.run(chooser):
         pass
     return [hypotheses[: options.num_return_sequences] for hypotheses in chooser.hypotheses()]
 
 
 def stream(
-    model: Transformer, batch: Batch, options: Decoding, *, ends: Collection[int], alternatives: int = 0
+    model: Transformer,
+    batch: Batch,
+    options: Decoding,
+    *,
+    ends: Collection[int],
+    tokenizer: Tokenizer | None = None,
+    alternatives: int = 0,
 ) -> Iterator[Token]:
     """Every token as soon as it is chosen, with the likeliest `alternatives` beside it."""
     if options.num_beams > 1:
-        raise InputError(f"{options.num_beams} beams agree only at the end; to see tokens come, use num_beams = 1")
-    most, closing = _prepared(model, batch, options, ends)
-    chooser = Greedy(most, closing, options, alternatives)
-    return run(model, batch, chooser, _rules(batch, options, most, closing))
+        raise InputError(
+            f"{options.num_beams} beams agree only at the end; to see tokens come, use num_beams = 1"
+        )
+    prepared = Prepared(model, batch, options, ends, tokenizer)
+    return prepared.run(prepared.chooser(alternatives=alternatives))
 
 
-@torch.inference_mode()
-def run(
-    model: Transformer, batch: Batch, chooser: Chooser, rules: Constraints | None = None
-) -> Iterator[Token]:
-    """Read, score, choose, until nothing is open."""
-    with evaluating(model):
-        reader, logits = begin(model, batch)
-        while True:
-            scored = score(logits)
-            choice = chooser.choose(scored if rules is None else rules.allowed(scored))
-            yield from choice.certain
-            if not len(choice.tokens):
-                return
-            if choice.rows is not None:
-                reader.select(choice.rows)
-            if rules is not None:
-                rules.follow(choice.tokens, choice.rows)
-            logits = reader.read(choice.tokens[:, None])
+class Prepared:
+    """A search of which only the steps are still to be made."""
 
+    def __init__(
+        self,
+        model: Transformer,
+        batch: Batch,
+        options: Decoding,
+        ends: Collection[int],
+        tokenizer: Tokenizer | None,
+    ) -> None:
+        self.model, self.source, self.source_mask = model, batch.source, batch.source_mask
+        self.target, self.mask = beginning(batch)
+        self.options = in_tokens(options, tokenizer)
+        self.limits = limits(batch, self.options, model.config)
+        closing = torch.tensor(sorted(ends), dtype=torch.long, device=self.target.device)
+        self.endings = Endings(closing)
+        if options.stop_strings:
+            before = real_rows(self.target, self.mask)
+            self.endings = Endings(closing, options.stop_strings, tokenizer, before)
 
-def begin(model: Transformer, batch: Batch) -> tuple[Reader, Tensor]:
-    """The source read once, the beginning of the answers read, and what may follow: logits B V."""
-    memory = None
-    if batch.source is not None:
-        memory = model.encode(batch.source, source_mask=batch.source_mask)
-    target, mask = _target(batch), batch.target_mask
-    if mask is not None:
-        target, mask = left_padded(target, mask)
-    reader = Reader(model, memory, batch.source_mask)
-    return reader, reader.read(target, mask)
+    def chooser(self, history: list[Candidates] | None = None, alternatives: int = 0) -> Chooser:
+        """What the options choose by."""
+        options, given = self.options, (self.limits, self.endings, self.options)
+        beams = options.num_beams > 1 or history is not None
+        if history is not None and (
+            options.contrastive or options.num_beam_groups > 1 or options.do_sample and options.num_beams == 1
+        ):
+            raise InputError(
+                "only a beam search grows a tree; set do_sample to False, penalty_alpha to 0 and num_beam_groups to 1"
+            )
+        if options.contrastive:
+            return Contrastive(*given, alternatives)
+        if options.num_beam_groups > 1:
+            return Groups(*given)
+        answers, least = (1, len(self.endings.tokens) + 1) if beams else (options.num_return_sequences, 1)
+        draw = Draw(options, len(self.limits), answers, least) if options.do_sample else None
+        if beams:
+            return Beam(*given, options.num_beams, draw, history)
+        return Single(*given, likeliest if draw is None else draw.one, alternatives)
 
+    @torch.inference_mode()
+    def run(self, chooser: Chooser) -> Iterator[Token]:
+        """Read, score, choose, until nothing is open."""
+        rules = None
+        if self.options.constrained:
+            rules = Constraints(self.options, self.target, self.mask, self.limits, self.endings.tokens)
+        with evaluating(self.model):
+            reader = self._reader()
+            logits = reader.read(self.target, self.mask)
+            while True:
+                choice = chooser.choose(self._prospects(reader, logits, rules))
+                yield from choice.certain
+                if not len(choice.tokens):
+                    return
+                if choice.rows is not None:
+                    reader.select(choice.rows)
+                if rules is not None:
+                    rules.follow(choice.tokens, choice.rows)
+                logits = reader.read(choice.tokens[:, None])
 
-def score(logits: Tensor) -> Tensor:
-    """N V -> N V: the log-probability of every token, in float32 at least."""
-    wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-    return wide.log_softmax(dim=-1)
+    def _reader(self) -> Reader:
+        """The source, where there is one, read once."""
+        if self.source is None:
+            return Reader(self.model)
+        memory = self.model.encode(self.source, source_mask=self.source_mask)
+        return Reader(self.model, memory, self.source_mask)
+
+    def _prospects(self, reader: Reader, logits: Tensor, rules: Constraints | None) -> Prospects:
+        """What the model says, in float32 at least, and what the rules make of it."""
+        wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        said = wide.log_softmax(dim=-1)
+        scores = said
+        if rules is not None:  # as in transformers: beams penalise log-probabilities, all else the logits
+            scores = rules.applied(said if self.options.num_beams > 1 else wide)
+        return Prospects(log_probabilities=said, scores=scores, hidden=reader.hidden, real=reader.fresh)
 
 
 def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[int]:
-    """How many new tokens each answer may have; the last one is not read again and needs no position."""
-    target = _target(batch)
-    rows, length = target.shape
-    room = config.max_positions - length + 1
-    most = options.max_new_tokens
-    if most is None or config.positions == "learned":
-        if room < 1:
-            raise InputError(
-                f"the text has {length} tokens, but this model has {config.max_positions} positions; "
-                "shorten the text or split it"
-            )
-        most = room if most is None else min(most, room)
-    if options.beyond_source is None or batch.source is None:
-        return [most] * rows
-    return [min(most, length + options.beyond_source) for length in _lengths(batch.source, batch.source_mask)]
+    """How many new tokens each answer may have; the last one needs no position, unless it is weighed by being read.
+
+    A text without a source may be longer than the positions: see Reader.
+    """
+    begun = lengths(*beginning(batch))
+    unread = 0 if options.contrastive else 1
+    room = [config.max_positions - length + unread for length in begun]
+    if min(room) < 1 and (config.positions == "learned" or options.max_new_tokens is None):
+        raise InputError(
+            f"the text has {max(begun)} tokens, but this model has {config.max_positions} positions; "
+            "shorten the text or split it"
+        )
+    if options.max_new_tokens is None:
+        return room
+    most = [options.max_new_tokens] * len(begun)
+    if batch.source is None:
+        return most
+    if config.positions == "learned":
+        most = list(map(min, most, room))
+    if options.beyond_source is None:
+        return most
+    sources = lengths(batch.source, batch.source_mask)
+    return [min(limit, length + options.beyond_source) for limit, length in zip(most, sources, strict=True)]
 
 
-def _prepared(
-    model: Transformer, batch: Batch, options: Decoding, ends: Collection[int]
-) -> tuple[list[int], Tensor]:
-    closing = torch.tensor(sorted(ends), dtype=torch.long, device=_target(batch).device)
-    return limits(batch, options, model.config), closing
-
-
-def _rules(batch: Batch, options: Decoding, most: list[int], closing: Tensor) -> Constraints | None:
-    return Constraints(options, _target(batch), most, closing) if options.constrained else None
-
-
-def _target(batch: Batch) -> Tensor:
+def beginning(batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """What the answers begin with, every row ending where it goes on, and what of it is no padding."""
     assert batch.target is not None, "an answer begins with at least one token"
-    return batch.target
+    if batch.target_mask is None:
+        return batch.target, None
+    return left_padded(batch.target, batch.target_mask)
 
 
-def _lengths(ids: Tensor, mask: Tensor | None) -> list[int]:
+def lengths(ids: Tensor, mask: Tensor | None) -> list[int]:
+    """How many tokens of each row are no padding."""
     if mask is None:
         return [ids.shape[1]] * ids.shape[0]
-    lengths: list[int] = mask.long().sum(dim=1).tolist()
-    return lengths
+    counts: list[int] = mask.long().sum(dim=1).tolist()
+    return counts
+
+
+def real_rows(ids: Tensor, mask: Tensor | None) -> list[list[int]]:
+    """The rows without their padding, which stands before them."""
+    rows: list[list[int]] = ids.tolist()
+    return [row[len(row) - length :] for row, length in zip(rows, lengths(ids, mask), strict=True)]

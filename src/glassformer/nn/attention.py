@@ -97,7 +97,7 @@ class Attention(Part):
                 k = self.extended("key", past[0], k, trace)
                 v = self.extended("value", past[1], v, trace)
             if cache is not None:
-                cache.keep(self.path, k, v)
+                cache.keep(self.path, k, v, of_source=memory is not None)
         mixed = self.mix(q, k, v, visible, trace)
         output = self.output(mixed.transpose(1, 2).flatten(2))
         return self.step(

@@ -9,22 +9,27 @@ class Cache:
 
     def __init__(self) -> None:
         self.kept: dict[str, tuple[Tensor, Tensor]] = {}
+        self.of_source: set[str] = set()  # the attentions whose keys and values are those of the source
         self.length = 0  # positions of the target seen before this run
 
     def past(self, path: str) -> tuple[Tensor, Tensor] | None:
         """What this attention has kept so far: two of (B, G, K, D)."""
         return self.kept.get(path)
 
-    def keep(self, path: str, key: Tensor, value: Tensor) -> None:
+    def keep(self, path: str, key: Tensor, value: Tensor, *, of_source: bool = False) -> None:
         """From now on these are the keys and values of this attention."""
         self.kept[path] = key, value
+        if of_source:
+            self.of_source.add(path)
 
-    def reorder(self, rows: Tensor) -> None:
-        """Go on with these rows of the batch: the beams that live, in their new order."""
-        self.kept = {
-            path: (key.index_select(0, rows), value.index_select(0, rows))
-            for path, (key, value) in self.kept.items()
-        }
+    def reorder(self, rows: Tensor, *, sources: bool = True) -> None:
+        """Go on with these rows of the batch: the beams that live, in their new order.
+
+        `sources` is False where each row keeps the source it had: then what belongs to the sources stays as it is.
+        """
+        for path, (key, value) in self.kept.items():
+            if sources or path not in self.of_source:
+                self.kept[path] = key.index_select(0, rows), value.index_select(0, rows)
 
 
 def appended(past: Tensor, new: Tensor) -> Tensor:
