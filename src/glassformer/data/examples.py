@@ -52,14 +52,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A line that did not fit, and why."""
+    """A line that did not fit, and why; where a file has no lines, its row or item of that number, from 1."""
 
     file: str
     line: int
     reason: str
+    unit: str = "line"
 
     def __str__(self) -> str:
-        return f"{self.file}, line {self.line}: {self.reason}"
+        return f"{self.file}, {self.unit} {self.line}: {self.reason}"
 
 
 @dataclass(frozen=True)
