@@ -10,7 +10,8 @@ from glassformer.config import TransformerConfig
 from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
-from glassformer.evaluation.translation import evaluate, grouped, score
+from glassformer.evaluation.report import grouped_by_source as grouped
+from glassformer.evaluation.translation import evaluate, score
 from glassformer.model import Transformer
 from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer

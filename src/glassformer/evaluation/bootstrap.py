@@ -54,7 +54,9 @@ class Measured:
         return self.measure(sums)
 
     def resampled(self, number: int, seed: int = SEED) -> Sums:
-        """Every figure on `number` resamples."""
+        """Every figure on `number` resamples; fewer than two of them say nothing."""
+        if number < 2:
+            return {}
         lots = [
             self.measure({name: drawn @ each for name, each in self.statistics.items()})
             for drawn in draws(len(self), number, seed)
@@ -62,10 +64,17 @@ class Measured:
         return {name: np.concatenate([lot[name] for lot in lots]) for name in lots[0]}
 
     def scores(
-        self, names: Iterable[str], signature: str, *, bootstrap: int = 0, seed: int = SEED
+        self,
+        names: Iterable[str],
+        signature: str,
+        *,
+        bootstrap: int = 0,
+        seed: int = SEED,
+        resampled: Sums | None = None,
     ) -> dict[str, Score]:
         """These figures as they are published, each with its interval if there are resamples."""
-        values, known = self.figures(), self.resampled(bootstrap, seed) if bootstrap > 1 else {}
+        known = self.resampled(bootstrap, seed) if resampled is None else resampled
+        values = self.figures()
         if known:
             signature += f"|bs:{bootstrap}|seed:{seed}"
         return {

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glassformer.data.examples import LabelledText
+from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import (
     SEED,
     Array,
@@ -18,7 +20,23 @@ from glassformer.evaluation.bootstrap import (
     precision_recall_f1,
     share,
 )
+from glassformer.evaluation.report import (
+    Bin,
+    Case,
+    Confusion,
+    Part,
+    Report,
+    Told,
+    asked,
+    by_length,
+    grouped,
+    labelled,
+    worst_of,
+)
 from glassformer.evaluation.score import Score, signature
+from glassformer.model import Transformer
+from glassformer.tasks.classification import THRESHOLD, Classification, Values
+from glassformer.tasks.task import Text
 
 BINS = 15  # Guo et al. 2017
 SMALLEST = float(np.finfo(np.float32).tiny)  # a probability of 0 would cost an infinity
@@ -131,17 +149,6 @@ def calibration_error(sums: Sums) -> Array:
     return share(apart, sums["bin_decisions"].sum(-1))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bin:
-    """Decisions of like confidence: how many, how sure on average, how often right."""
-
-    low: float
-    high: float
-    decisions: int
-    confidence: float
-    right: float
-
-
 def bins(measured: Measured) -> tuple[Bin, ...]:
     """The reliability diagram (DeGroot and Fienberg 1983); bins without a decision are left out."""
     sums = {name: measured.statistics[f"bin_{name}"].sum(0) for name in ("decisions", "sure", "hits")}
@@ -173,10 +180,150 @@ def score(
     seed: int = SEED,
 ) -> dict[str, Score]:
     """The figures of texts with one label each; each text's probabilities are by label."""
-    labels = list(probabilities[0]) if probabilities else []
-    numbers = {label: number for number, label in enumerate(labels)}
-    measured = single(
-        np.array([numbers[label] for label in wanted]),
-        np.array([[row[label] for label in labels] for row in probabilities]),
+    labels = tuple(probabilities[0]) if probabilities else ()
+    numbers = [numbered([label], labels)[0] for label in wanted]
+    measured = single(np.array(numbers, dtype=np.int64), table(probabilities, labels))
+    return measured.scores(SINGLE, signed(labels), bootstrap=bootstrap, seed=seed)
+
+
+def signed(labels: Sequence[str]) -> str:
+    """What the figures depend on beside the examples."""
+    return signature(labels=len(labels), bins=BINS)
+
+
+def table(probabilities: Sequence[Mapping[str, float]], labels: Sequence[str]) -> Array:
+    """N K: the same numbers in the labels' order."""
+    rows = [[row[label] for label in labels] for row in probabilities]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(labels))
+
+
+def numbered(wanted: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """The numbers of a text's labels; one that the model has never heard of is refused."""
+    for label in wanted:
+        if label not in labels:
+            raise InputError(
+                f"the data has the label {label!r}, but the model knows {', '.join(labels)}; "
+                "rename the labels of the data, or use a model that was trained on such"
+            )
+    return [labels.index(label) for label in wanted]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model's answers beside the right ones."""
+
+    examples: Sequence[LabelledText]
+    labels: tuple[str, ...]
+    wanted: Array  # N K of 0 and 1
+    probabilities: Array  # N K
+    measured: Measured
+    multiple: bool
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What such labels are measured by."""
+        return MULTIPLE if self.multiple else SINGLE
+
+
+def judged(
+    task: Classification, model: Transformer, examples: Sequence[LabelledText], told: Told | None = None
+) -> Judged:
+    """Ask the model for the labels of all texts; the end of a text that is longer than the model is not read."""
+    if task.kind == "number":
+        raise InputError("this model says numbers, not labels; evaluate one that was trained on labels")
+    labels, multiple = task.labels, task.kind == "any"
+    wanted = np.zeros((len(examples), len(labels)))
+    for number, example in enumerate(examples):
+        if not multiple and len(example.labels) != 1:
+            raise InputError(
+                f"example {number + 1} has {len(example.labels)} labels, but the model gives each text one; "
+                "leave out such examples, or use a model that gives any number"
+            )
+        wanted[number, numbered(example.labels, labels)] = 1
+    answers = asked(
+        examples,
+        [len(example.text) + len(example.pair or "") for example in examples],
+        lambda lot: task.answer(model, [text_of(example) for example in lot], truncate=True),
+        told,
     )
-    return measured.scores(SINGLE, signature(labels=len(labels), bins=BINS), bootstrap=bootstrap, seed=seed)
+    found = [answer.probabilities for answer in answers if not isinstance(answer, Values)]
+    probabilities = table(found, labels)
+    measured = multiple_or_single(wanted, probabilities, multiple)
+    return Judged(examples, labels, wanted, probabilities, measured, multiple)
+
+
+def multiple_or_single(wanted: Array, probabilities: Array, several: bool) -> Measured:
+    """As the texts have any number of labels or one."""
+    return multiple(wanted, probabilities) if several else single(wanted.argmax(-1), probabilities)
+
+
+def text_of(example: LabelledText) -> Text:
+    """A text, or two that are judged together."""
+    return example.text if example.pair is None else (example.text, example.pair)
+
+
+def evaluate(
+    task: Classification, model: Transformer, examples: Sequence[LabelledText], *, told: Told | None = None
+) -> dict[str, float]:
+    """{"accuracy": ..., "macro_f1": ..., ...}: by these a training chooses its best weights."""
+    found = judged(task, model, examples, told)
+    values = found.measured.values()
+    return {name: values[name] for name in found.figures}
+
+
+def report(
+    task: Classification,
+    model: Transformer,
+    examples: Sequence[LabelledText],
+    *,
+    bootstrap: int = 0,
+    seed: int = SEED,
+    told: Told | None = None,
+) -> Report:
+    """Everything that can be said about a model's labels."""
+    found = judged(task, model, examples, told)
+    measured, labels = found.measured, found.labels
+    resampled = measured.resampled(bootstrap, seed)
+    names, numbers = by_length([len(f"{example.text} {example.pair or ''}".split()) for example in examples])
+    by_text = ("micro_f1", "macro_f1", "nll") if found.multiple else ("accuracy", "macro_f1", "nll")
+    one = (
+        None
+        if found.multiple
+        else confusion(found.wanted.argmax(-1), found.probabilities.argmax(-1), len(labels))
+    )
+    return Report(
+        task="classification",
+        scores=measured.scores(
+            found.figures, signed(labels), bootstrap=bootstrap, seed=seed, resampled=resampled
+        ),
+        counts={"texts": len(examples)},
+        groupings=(
+            labelled("label", labels, measured, resampled),
+            grouped("words of the text", names, numbers, measured, by_text),
+        ),
+        confusion=None if one is None else Confusion(labels=labels, counts=tuple(map(tuple, one.tolist()))),
+        calibration=bins(measured),
+        worst=tuple(case(found, number) for number in worst_of(costs(found))),
+    )
+
+
+def costs(found: Judged) -> Array:
+    """-log p of each text's labels, of those alone where not all is right."""
+    right = found.measured.statistics["right"]
+    return np.where(right > 0, 0.0, found.measured.statistics["nll"])
+
+
+def case(found: Judged, number: int) -> Case:
+    """A text, its labels, and what the model said."""
+    example, row = found.examples[number], found.probabilities[number]
+    given = np.flatnonzero(row > THRESHOLD) if found.multiple else [row.argmax()]
+    said = ", ".join(f"{found.labels[label]} ({row[label]:.1%})" for label in given) or "no label"
+    wanted = (
+        ", ".join(f"{label} ({row[found.labels.index(label)]:.1%})" for label in example.labels) or "no label"
+    )
+    texts = {"text": example.text, "second text": example.pair, "wanted": wanted, "given": said}
+    return Case(
+        number=number + 1,
+        figures={"nll": float(found.measured.statistics["nll"][number])},
+        parts=tuple(Part(name=name, text=text) for name, text in texts.items() if text is not None),
+    )

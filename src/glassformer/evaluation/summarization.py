@@ -7,13 +7,29 @@ references the best one counts.
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from glassformer.data.examples import Pair
+from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import SEED, Measured, Sums, share
+from glassformer.evaluation.report import (
+    Case,
+    Part,
+    Report,
+    Told,
+    asked,
+    by_length,
+    grouped,
+    grouped_by_source,
+    worst_of,
+)
 from glassformer.evaluation.score import Score, signature
 from glassformer.evaluation.stemming import stem
+from glassformer.model import Transformer
+from glassformer.tasks.rewriting import Rewriting
 
 Words = Sequence[str]
 Triple = tuple[float, float, float]  # precision, recall, F1
@@ -157,3 +173,95 @@ def signed(references: Sequence[str] | Sequence[Sequence[str]], stemming: bool) 
     """How the words were compared."""
     counts = {1 if isinstance(row, str) else len(row) for row in references}
     return signature(nrefs=min(counts) if len(counts) == 1 else "var", figure="f1", stemmer=stemming)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model's summaries of texts that were each read once, whatever the number of their references."""
+
+    sources: Sequence[str]
+    references: Sequence[Sequence[str]]
+    given: Sequence[str]
+    measured: Measured
+    stemming: bool
+
+
+def judged(
+    task: Rewriting,
+    model: Transformer,
+    pairs: Sequence[Pair],
+    decoding: Decoding | None = None,
+    *,
+    stemming: bool = False,
+    told: Told | None = None,
+) -> Judged:
+    """Have the model write all summaries; the end of a text that is longer than the model is not read."""
+    sources, references = grouped_by_source([pair.source for pair in pairs], [pair.target for pair in pairs])
+    answers = asked(
+        sources,
+        [len(text) for text in sources],
+        lambda lot: task.rewrite(model, lot, decoding, truncate=True),
+        told,
+    )
+    given = [answer.text for answer in answers]
+    found = measured(given, references, stemming=stemming)
+    return Judged(sources, references, given, found, stemming)
+
+
+def evaluate(
+    task: Rewriting,
+    model: Transformer,
+    pairs: Sequence[Pair],
+    decoding: Decoding | None = None,
+    *,
+    stemming: bool = False,
+    told: Told | None = None,
+) -> dict[str, float]:
+    """{"rouge1": ..., "rouge2": ..., ...}: by these a training chooses its best weights.
+
+    A text on several lines is summarized once and compared with all its references.
+    """
+    return judged(task, model, pairs, decoding, stemming=stemming, told=told).measured.values()
+
+
+def report(
+    task: Rewriting,
+    model: Transformer,
+    pairs: Sequence[Pair],
+    decoding: Decoding | None = None,
+    *,
+    stemming: bool = False,
+    bootstrap: int = 0,
+    seed: int = SEED,
+    told: Told | None = None,
+) -> Report:
+    """Everything that can be said about a model's summaries."""
+    found = judged(task, model, pairs, decoding, stemming=stemming, told=told)
+    by_source = by_length([len(text.split()) for text in found.sources])
+    by_summary = by_length([len(text.split()) for text in found.given])
+    return Report(
+        task="summarization",
+        scores=found.measured.scores(
+            FIGURES, signed(found.references, stemming), bootstrap=bootstrap, seed=seed
+        ),
+        counts={"texts": len(found.sources), "references": sum(map(len, found.references))},
+        groupings=(
+            grouped("words of the text", *by_source, found.measured, FIGURES[:3]),
+            grouped("words of the summary given", *by_summary, found.measured, FIGURES[:3]),
+        ),
+        worst=tuple(case(found, number) for number in worst_of(1 - found.measured.statistics["rougeL"])),
+    )
+
+
+def case(found: Judged, number: int) -> Case:
+    """A text, its references, and the summary given."""
+    figures = {name: 100 * float(found.measured.statistics[name][number]) for name in FIGURES[:3]}
+    return Case(
+        number=number + 1,
+        figures=figures,
+        parts=(
+            *(Part(name="wanted", text=text) for text in found.references[number]),
+            Part(name="given", text=found.given[number]),
+            Part(name="text", text=found.sources[number]),
+        ),
+    )

@@ -9,9 +9,24 @@ from typing import Literal
 
 import numpy as np
 
+from glassformer.data.examples import TaggedSentence
 from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import SEED, Measured, Sums, mean_where, precision_recall_f1, share
+from glassformer.evaluation.report import (
+    Case,
+    Mark,
+    Part,
+    Report,
+    Told,
+    asked,
+    by_length,
+    grouped,
+    labelled,
+    worst_of,
+)
 from glassformer.evaluation.score import Score, signature
+from glassformer.model import Transformer
+from glassformer.tasks.tagging import Tagging
 
 Scheme = Literal["IOB2", "BIOES", "BILOU", "conll"]
 Entity = tuple[str, int, int]  # type, first word, the word after the last
@@ -146,3 +161,100 @@ def score(
 def signed(scheme: Scheme) -> str:
     """How entities are read off tags."""
     return signature(scheme=scheme, mode="default" if scheme == "conll" else "strict")
+
+
+def tags_of(
+    task: Tagging, model: Transformer, sentences: Sequence[TaggedSentence], told: Told | None = None
+) -> list[list[str]]:
+    """The tag that the model gives each word, in IOB2; what is beyond its positions is read in another window."""
+    known = {task.scheme.read(label)[1] for label in task.labels}
+    for sentence in sentences:
+        for tag in sentence.tags:
+            if tag != "O" and _type(tag[1:]) not in known:
+                raise InputError(
+                    f"the data has the tag {tag!r}, but the model knows {', '.join(task.labels)}; "
+                    "rename the tags of the data, or use a model that was trained on such"
+                )
+    given = asked(
+        sentences,
+        [len(sentence.words) for sentence in sentences],
+        lambda lot: task.words(model, [sentence.words for sentence in lot]),
+        told,
+    )
+    plain = {label[:2] for label in task.labels if label != "O"} == {"B-", "I-"}
+    return given if plain else [in_iob2(task.scheme.spans(tags), len(tags)) for tags in given]
+
+
+def in_iob2(spans: Iterable[Entity], words: int) -> list[str]:
+    """The tags of a sentence with these entities."""
+    tags = ["O"] * words
+    for kind, first, behind in spans:
+        tags[first:behind] = [f"B-{kind}", *[f"I-{kind}"] * (behind - first - 1)]
+    return tags
+
+
+def evaluate(
+    task: Tagging, model: Transformer, sentences: Sequence[TaggedSentence], *, told: Told | None = None
+) -> dict[str, float]:
+    """{"f1": ..., "precision": ..., ...}: by these a training chooses its best weights."""
+    given = tags_of(task, model, sentences, told)
+    values = measured([sentence.tags for sentence in sentences], given).values()
+    return {name: values[name] for name in FIGURES}
+
+
+def report(
+    task: Tagging,
+    model: Transformer,
+    sentences: Sequence[TaggedSentence],
+    *,
+    bootstrap: int = 0,
+    seed: int = SEED,
+    told: Told | None = None,
+) -> Report:
+    """Everything that can be said about a model's entities."""
+    given, wanted = tags_of(task, model, sentences, told), [sentence.tags for sentence in sentences]
+    scheme = scheme_of(wanted)
+    found = measured(wanted, given, scheme)
+    resampled = found.resampled(bootstrap, seed)
+    names, numbers = by_length([len(tags) for tags in wanted])
+    kinds = types_of(wanted, given, scheme)
+    errors = sum(found.statistics[name].sum(-1) for name in ("found", "wanted"))
+    errors = errors - 2 * found.statistics["matched"].sum(-1)
+    return Report(
+        task="tagging",
+        scores=found.scores(FIGURES, signed(scheme), bootstrap=bootstrap, seed=seed, resampled=resampled),
+        counts={
+            "sentences": len(sentences),
+            "words": sum(map(len, wanted)),
+            "entities": int(found.statistics["wanted"].sum()),
+        },
+        groupings=(
+            labelled("type", kinds, found, resampled),
+            grouped("words of the sentence", names, numbers, found, ("f1", "precision", "recall")),
+        ),
+        worst=tuple(
+            case(sentences[number], number, given[number], scheme, float(errors[number]))
+            for number in worst_of(errors)
+        ),
+    )
+
+
+def case(sentence: TaggedSentence, number: int, given: Sentence, scheme: Scheme, errors: float) -> Case:
+    """A sentence with the entities wanted and those given; only in one of the two they are missed or wrong."""
+    text = " ".join(sentence.words)
+    begins = [sum(len(word) + 1 for word in sentence.words[:place]) for place in range(len(sentence.words))]
+    sides = {"wanted": entities(sentence.tags, scheme), "given": entities(given, scheme)}
+    both = set(sides["wanted"]) & set(sides["given"])
+    parts = []
+    for name, found in sides.items():
+        marks = tuple(
+            Mark(
+                start=begins[first],
+                end=begins[behind - 1] + len(sentence.words[behind - 1]),
+                name=kind,
+                kind="right" if (kind, first, behind) in both else "missed" if name == "wanted" else "wrong",
+            )
+            for kind, first, behind in found
+        )
+        parts.append(Part(name=name, text=text, marks=marks))
+    return Case(number=number + 1, figures={"errors": errors}, parts=tuple(parts))

@@ -1,34 +1,33 @@
 """BLEU and chrF of translations, by sacrebleu, each with the signature that lets others repeat it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
+from glassformer.evaluation.report import (
+    Case,
+    Group,
+    Grouping,
+    Part,
+    Report,
+    Told,
+    by_length,
+    grouped_by_source,
+    worst_of,
+)
+from glassformer.evaluation.score import Score
 from glassformer.model import Transformer
 from glassformer.tasks.translation import Translation
 
+ONE = "_one_reference"  # ends the names of figures line by line
 Columns = list[list[str | None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """One figure, and how it was computed."""
-
-    name: str
-    value: float
-    signature: str
-    mean: float | None = None  # over bootstrap resamples of the sentences
-    interval: float | None = None  # 95 % of the resamples lie within mean - interval and mean + interval
-
-    def __str__(self) -> str:
-        spread = "" if self.interval is None else f" (95 %: {self.mean:.2f} ± {self.interval:.2f})"
-        return f"{self.name} {self.value:.2f}{spread} [{self.signature}]"
 
 
 def score(
@@ -45,20 +44,13 @@ def score(
     (Koehn 2004). BLEU: Papineni et al. 2002; chrF: Popović 2015; signatures: Post 2018.
     """
     columns = _columns(hypotheses, references)
-    metrics = {"bleu": BLEU(lowercase=lowercase, tokenize=tokenize), "chrf": CHRF(lowercase=lowercase)}
+    metrics = metrics_of(lowercase=lowercase, tokenize=tokenize)
     return {name: _measured(metric, hypotheses, columns, bootstrap) for name, metric in metrics.items()}
 
 
-def grouped(sources: Sequence[str], references: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """A source on several lines has several references: every source once, in order of appearance."""
-    if len(sources) != len(references):
-        raise InputError(f"{len(sources)} sources came with {len(references)} references; give one for each")
-    groups: dict[str, list[str]] = {}
-    for source, reference in zip(sources, references, strict=True):
-        known = groups.setdefault(source, [])
-        if reference not in known:
-            known.append(reference)
-    return list(groups), list(groups.values())
+def metrics_of(*, lowercase: bool = False, tokenize: str = "13a") -> dict[str, Any]:
+    """BLEU and chrF as sacrebleu has them."""
+    return {"bleu": BLEU(lowercase=lowercase, tokenize=tokenize), "chrf": CHRF(lowercase=lowercase)}
 
 
 def _columns(hypotheses: Sequence[str], references: Sequence[str] | Sequence[Sequence[str]]) -> Columns:
@@ -88,20 +80,125 @@ def _measured(metric: Any, hypotheses: Sequence[str], columns: Columns, bootstra
     )
 
 
-def evaluate(
-    translation: Translation,
+@dataclass(frozen=True)
+class Judged:
+    """A model's translations of sources that were each read once, whatever the number of their references."""
+
+    sources: Sequence[str]
+    references: Sequence[Sequence[str]]
+    given: Sequence[str]
+
+
+def judged(
+    task: Translation,
     model: Transformer,
     pairs: Sequence[Pair],
-    decoding: Decoding,
+    decoding: Decoding | None = None,
+    *,
+    tokens: int = 8192,
+    told: Told | None = None,
+) -> Judged:
+    """Have the model translate all sources."""
+    sources, references = grouped_by_source([pair.source for pair in pairs], [pair.target for pair in pairs])
+    found: dict[int, str] = {}
+    for number, answer in task.each(model, sources, decoding, tokens=tokens):
+        found[number] = answer.text
+        if told is not None:
+            told(1)
+    return Judged(sources, references, [found[number] for number in range(len(sources))])
+
+
+def evaluate(
+    task: Translation,
+    model: Transformer,
+    pairs: Sequence[Pair],
+    decoding: Decoding | None = None,
     *,
     lowercase: bool = False,
     tokens: int = 8192,
+    told: Told | None = None,
 ) -> dict[str, float]:
     """{"bleu": ..., "chrf": ...} of a model's translations: by these a training chooses its best weights.
 
     A source on several lines is translated once and compared with all its references.
     """
-    sources, references = grouped([pair.source for pair in pairs], [pair.target for pair in pairs])
-    answers = translation.translate(model, sources, decoding, tokens=tokens)
-    scores = score([answer.text for answer in answers], references, lowercase=lowercase)
-    return {name: each.value for name, each in scores.items()}
+    found = judged(task, model, pairs, decoding, tokens=tokens, told=told)
+    return {
+        name: each.value for name, each in score(found.given, found.references, lowercase=lowercase).items()
+    }
+
+
+def report(
+    task: Translation,
+    model: Transformer,
+    pairs: Sequence[Pair],
+    decoding: Decoding | None = None,
+    *,
+    lowercase: bool = False,
+    bootstrap: int = 0,
+    told: Told | None = None,
+) -> Report:
+    """Everything that can be said about a model's translations.
+
+    Where some sources have several references, the figures line by line stand beside those with all of them.
+    """
+    found = judged(task, model, pairs, decoding, told=told)
+    scores = score(found.given, found.references, lowercase=lowercase, bootstrap=bootstrap)
+    if len(found.sources) < len(pairs):
+        scores |= line_by_line(found, pairs, lowercase, bootstrap)
+    each = metrics_of(lowercase=lowercase)["chrf"]
+    likeness = [
+        each.sentence_score(given, list(references)).score
+        for given, references in zip(found.given, found.references, strict=True)
+    ]
+    return Report(
+        task="translation",
+        scores=scores,
+        counts={"sentences": len(found.sources), "references": len(pairs)},
+        settings={"beams": (decoding or task.decoding).num_beams, "lowercase": lowercase},
+        groupings=(of_lengths(found, lowercase),),
+        worst=tuple(
+            case(found, number, likeness[number]) for number in worst_of([100 - each for each in likeness])
+        ),
+    )
+
+
+def line_by_line(found: Judged, pairs: Sequence[Pair], lowercase: bool, bootstrap: int) -> dict[str, Score]:
+    """Each line's reference by itself, under names of its own."""
+    given = dict(zip(found.sources, found.given, strict=True))
+    scores = score(
+        [given[pair.source] for pair in pairs],
+        [pair.target for pair in pairs],
+        lowercase=lowercase,
+        bootstrap=bootstrap,
+    )
+    return {f"{key}{ONE}": replace(each, name=f"{each.name}, one reference") for key, each in scores.items()}
+
+
+def of_lengths(found: Judged, lowercase: bool) -> Grouping:
+    """The figures of sources of like length."""
+    names, numbers = by_length([len(source.split()) for source in found.sources])
+    groups = []
+    for row, name in enumerate(names):
+        members = np.flatnonzero(numbers == row).tolist()
+        scores = score(
+            [found.given[number] for number in members],
+            [found.references[number] for number in members],
+            lowercase=lowercase,
+        )
+        figures = {key: each.value for key, each in scores.items()}
+        groups.append(Group(name=name, examples=len(members), figures=figures))
+    return Grouping(title="words of the source", groups=tuple(groups))
+
+
+def case(found: Judged, number: int, likeness: float) -> Case:
+    """A source, its references, and the translation given."""
+    return Case(
+        number=number + 1,
+        figures={"chrf": likeness},
+        parts=(
+            Part(name="source", text=found.sources[number]),
+            *(Part(name="wanted", text=text) for text in found.references[number]),
+            Part(name="given", text=found.given[number]),
+        ),
+    )
