@@ -9,6 +9,7 @@ import click
 FORMATS = {  # format -> the module that writes it
     "huggingface": "glassformer.export.huggingface",
     "gguf": "glassformer.export.gguf",
+    "ctranslate2": "glassformer.export.ctranslate2",
 }
 
 
@@ -18,7 +19,7 @@ FORMATS = {  # format -> the module that writes it
 @click.option("--to", "form", required=True, type=click.Choice(list(FORMATS)), help="The format to write.")
 @click.option(
     "--dtype",
-    type=click.Choice(["float64", "float32", "float16", "bfloat16", "q8_0"]),
+    type=click.Choice(["float64", "float32", "float16", "bfloat16", "q8_0", "int8"]),
     help="The kind of number to store. [default: the checkpoint's own]",
 )
 @click.option("--shard-size", metavar="SIZE", help="Weights beyond this, such as 2GB, go into several files.")
