@@ -31,7 +31,7 @@ from glassformer.pretrained import (
     write_tensors,
 )
 from glassformer.surgery import with_head
-from glassformer.weights import Move, Rule, moves_out, to_ours, to_theirs
+from glassformer.weights import TRANSPOSED, TRANSPOSED_THIRDS, Move, Rule, moves_out, to_ours, to_theirs
 
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ROOT = "base_model.model."  # what PEFT puts before every name
@@ -103,7 +103,8 @@ def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
     rules, prefixed = family.names(written, config), not family.architecture(written).bare
     tensors: dict[str, Tensor] = {}
     modules: dict[str, LowRank] = {}  # PEFT's module -> one of its detours
-    for move in weight_moves(detours, transformer, rules, prefixed):
+    beside = weight_moves(detours, transformer, rules, prefixed)
+    for move in beside:
         module = move.theirs.removesuffix(".weight")
         own = [detours[name.removesuffix(".weight")] for name in move.ours]
         tensors |= {f"{ROOT}{module}.{name}.weight": each for name, each in joined(own).items()}
@@ -117,7 +118,9 @@ def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
     )
     write_json(folder / CONFIG, written)
     saved = sorted({move.theirs.rpartition(".")[0] for move in moves})
-    write_json(folder / ADAPTER, said_of(config.head, config.stack, base, modules, saved, tensors))
+    said = said_of(config.head, config.stack, base, modules, saved, tensors)
+    said["fan_in_fan_out"] = any(move.reshape in (TRANSPOSED, TRANSPOSED_THIRDS) for move in beside)
+    write_json(folder / ADAPTER, said)
 
 
 def weight_moves(
@@ -147,7 +150,7 @@ def joined(own: Sequence[LowRank]) -> dict[str, Tensor]:
         return {"lora_A": own[0].lora_A, "lora_B": own[0].lora_B}
     return {
         "lora_A": torch.cat([each.lora_A for each in own]),
-        "lora_B": torch.block_diag(*(each.lora_B for each in own)),
+        "lora_B": torch.block_diag(*(each.lora_B for each in own)),  # type: ignore[no-untyped-call]
     }
 
 
@@ -187,7 +190,6 @@ def said_of(
         "rank_pattern": own,
         "alpha_pattern": alphas,
         "bias": "none",
-        "fan_in_fan_out": False,
         "inference_mode": True,
     }
 
@@ -198,6 +200,21 @@ def said_of(
 def is_adapter(folder: str | Path) -> bool:
     """Whether a folder holds an adapter and not a whole model."""
     return (Path(folder) / ADAPTER).is_file() and not (Path(folder) / "model.safetensors").is_file()
+
+
+def load_whole(folder: str | Path) -> Checkpoint:
+    """The model of a folder; an adapter is merged into its base, and the model is one of ordinary maps."""
+    if not is_adapter(folder):
+        return load_transformer(folder)
+    checkpoint = load_adapter(folder)
+    settle(checkpoint.transformer)
+    return checkpoint
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """Where the tokenizer lies: an adapter mostly leaves it to its base."""
+    has_own = any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json"))
+    return base_of(folder) if is_adapter(folder) and not has_own else folder
 
 
 def base_of(folder: str | Path) -> Path:

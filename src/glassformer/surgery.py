@@ -61,7 +61,7 @@ def raw_with_head(family: Family, raw: Raw, head: str, labels: Sequence[str]) ->
     return said | (label_keys(labels) if head in LABEL_HEADS else {})
 
 
-def class_with(family: Family, raw: Raw, head: str) -> str:
+def class_with(family: Family, raw: Raw, head: str, next_sentence: bool = False) -> str:
     """The family's first class with such a head: that of the checkpoint, where it has it."""
     named: Sequence[str] = raw.get("architectures") or ()
     for name in (*named, *family.architectures):

@@ -15,7 +15,7 @@ RUNGS = (
     ("nn",),
     ("model",),
     ("families",),
-    ("pretrained",),
+    ("pretrained", "surgery", "adapters"),
     ("text", "data"),
     ("tasks", "decoding"),
     ("training", "evaluation", "inspection"),

@@ -121,7 +121,7 @@ def line_of(record: "Record") -> str:
         return f"{head}  checkpoint written"
     if record.kind == "train":
         return "  ".join([head, *train_figures(record)])
-    name = {"evaluation": "dev", "average": "dev, averaged weights"}[record.kind]
+    name = {"evaluation": "dev", "average": "dev, averaged weights", "test": "test"}[record.kind]
     figures = [f"{key} {value:.4g}" for key, value in (record.metrics or {}).items()]
     return "  ".join([head, f"{name}:", *figures, *(["best so far"] if record.best else [])])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
@@ -12,6 +12,16 @@ from torch import Tensor
 
 IGNORE = -100  # a label that the loss leaves out; torch's cross-entropy has the same default
 UNCOUNTED = -1
+
+
+class Inputs(TypedDict):
+    """What a model is called with."""
+
+    source: Tensor | None
+    target: Tensor | None
+    source_mask: Tensor | None
+    target_mask: Tensor | None
+    segments: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +42,15 @@ class Batch:
             counted = 0 if self.labels is None else int((self.labels != IGNORE).sum())
             object.__setattr__(self, "tokens", counted)
 
-    def inputs(self) -> dict[str, Tensor | None]:
+    def inputs(self) -> Inputs:
         """The arguments of the model."""
-        names = ("source", "target", "source_mask", "target_mask", "segments")
-        return {name: getattr(self, name) for name in names}
+        return Inputs(
+            source=self.source,
+            target=self.target,
+            source_mask=self.source_mask,
+            target_mask=self.target_mask,
+            segments=self.segments,
+        )
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

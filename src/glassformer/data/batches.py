@@ -106,27 +106,25 @@ class TokenBatches(ByLength):
 
     def __init__(
         self,
-        examples: Sequence[tuple[Sequence[int], Sequence[int]]],
+        pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
         *,
         tokens: int,
         pad_id: int,
         bos_id: int,
         eos_id: int,
-        max_examples: int | None = None,
+        examples: int | None = None,
         max_length: int | None = None,
         seed: int | None = 0,
     ) -> None:
-        self.sources = Ragged([source for source, _ in examples])
-        self.targets = Ragged([target for _, target in examples])
+        self.sources = Ragged([source for source, _ in pairs])
+        self.targets = Ragged([target for _, target in pairs])
         self.pad_id, self.bos_id, self.eos_id = pad_id, bos_id, eos_id
         source, target = self.sources.lengths, self.targets.lengths + 1
         if (source == 0).any():
             raise InputError(
                 f"pair {source.argmin() + 1} has an empty source; leave it out or give it an <eos>"
             )
-        super().__init__(
-            source, target, tokens=tokens, examples=max_examples, max_length=max_length, seed=seed
-        )
+        super().__init__(source, target, tokens=tokens, examples=examples, max_length=max_length, seed=seed)
 
     def build(self, chosen: Numbers) -> Batch:
         """The batch of these examples: target is <bos> + ids, labels are ids + <eos>."""

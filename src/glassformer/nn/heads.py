@@ -80,7 +80,7 @@ class Pooling(Part):
 
     def forward(self, x: Tensor, attention_mask: Tensor | None, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, C)."""
-        row = x[torch.arange(len(x), device=x.device), self.position(x, attention_mask)]
+        row = x[torch.arange(x.shape[0], device=x.device), self.position(x, attention_mask)]
         row = self.step("row", "B C", row, trace, self.which, (x, attention_mask))
         if self.dense is not None:
             pooled = self.dense(self.dropout(row))
@@ -122,6 +122,13 @@ class SequenceLabelHead(Part):
         inputs = (row, self.output.weight, self.output.bias)
         logits = self.step("logits", "B L", self.output(row), trace, "logits", inputs)
         return with_probabilities(self, "B L", logits, trace)
+
+
+def guess_of(head: nn.Module) -> SequenceLabelHead:
+    """The part of a language head that makes this guess."""
+    guess = head.next_sentence
+    assert isinstance(guess, SequenceLabelHead), "only a head with next_sentence guesses about neighbours"
+    return guess
 
 
 def next_sentence(config: TransformerConfig) -> SequenceLabelHead:

@@ -22,11 +22,9 @@ class LowRank(nn.Linear):
         self.rank, self.alpha = rank, alpha
         self.scale = alpha / rank
         self.dropout = nn.Dropout(dropout)
-        like = {"dtype": linear.weight.dtype, "device": linear.weight.device}
-        self.lora_A = nn.Parameter(torch.empty(rank, linear.in_features, **like))
-        self.lora_B = nn.Parameter(
-            torch.zeros(linear.out_features, rank, **like)
-        )  # at first there is no detour
+        weight = linear.weight.detach()
+        self.lora_A = nn.Parameter(weight.new_empty(rank, linear.in_features))
+        self.lora_B = nn.Parameter(weight.new_zeros(linear.out_features, rank))  # at first there is no detour
         nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
         self.own: Tensor | None = None  # the weight without the detour, while it is merged
 

@@ -59,6 +59,18 @@ PRESETS: Mapping[str, Special] = {
     "bert": Special(
         pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]", mask="[MASK]", before="cls", after="sep"
     ),
+    "roberta": Special(
+        pad="<pad>",
+        unk="<unk>",
+        bos="<s>",
+        eos="</s>",
+        cls="<s>",
+        sep="</s>",
+        mask="<mask>",
+        before="cls",
+        after="sep",
+    ),
+    "denoising": Special(pad="<pad>", unk="<unk>", bos="<s>", eos="</s>", mask="<mask>", after="eos"),
     "gpt": Special(bos="<|endoftext|>", eos="<|endoftext|>"),
     "characters": Special(pad="<pad>", bos="<bos>", eos="<eos>"),
 }

@@ -14,10 +14,14 @@ from glassformer.errors import InputError
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """Every saved tensor of the model once: a tied weight appears under its first name only."""
+    """Every tensor of the model that learns, once: a tied weight appears under its first name only.
+
+    What does not learn is what the run began from.
+    """
     once: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        once.setdefault(id(tensor), (name, tensor.detach()))
+        if tensor.requires_grad:
+            once.setdefault(id(tensor), (name, tensor.detach()))
     return dict(once.values())
 
 

@@ -48,13 +48,15 @@ def train(
     seed: int = 0,
     objective: Objective | None = None,
     evaluate: Evaluate | None = None,
+    rates: Mapping[str, float] | None = None,
     folder: RunFolder | None = None,
     save: Save | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Record]:
     """Train `model` in place and yield records; with a folder that holds a checkpoint, go on from it.
 
-    `evaluate(model)` gives the dev figures; `training.metric` is one of them. `save(path)` writes the model
+    `evaluate(model)` gives the dev figures; `training.metric` is one of them. `rates` are shares of the learning rate
+    by parameter. `save(path)` writes the model
     as a published checkpoint folder: so `best/` and `last/` are made. Without a folder nothing is written.
 
     Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs
@@ -68,6 +70,7 @@ def train(
         training=training,
         objective=objective or TokenLoss(training.label_smoothing),
         evaluate=evaluate,
+        rates=rates,
         folder=folder,
         save=save,
         clock=clock,
@@ -83,13 +86,14 @@ class _Run:
     training: TrainingTable
     objective: Objective
     evaluate: Evaluate | None
+    rates: Mapping[str, float] | None
     folder: RunFolder | None
     save: Save | None
     clock: Callable[[], float]
 
     def __post_init__(self) -> None:
         self.device = next(self.model.parameters()).device
-        self.optimizer = make_optimizer(self.model, self.training)
+        self.optimizer = make_optimizer(self.model, self.training, self.rates)
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
         self.schedule = Schedule.of(self.training)
         self.progress = Progress()
@@ -200,7 +204,7 @@ class _Run:
         self.sums[2] += norm
         progress.step += 1
         for each in self.optimizer.param_groups:
-            each["lr"] = self.schedule.rate(progress.step, self._total_steps())
+            each["lr"] = each["share"] * self.schedule.rate(progress.step, self._total_steps())
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         progress.window.labels += labels

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from glassformer.data.batch import IGNORE, Batch
 from glassformer.model import Transformer
+from glassformer.nn.heads import guess_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +151,7 @@ class PretrainingLoss:
         counted = labels != IGNORE
         tokens = cross_entropy(model.head(hidden[counted]), labels[counted])
         assert batch.follows is not None, "a batch of two texts says whether they follow one another"
-        guesses = model.head.next_sentence(hidden, batch.source_mask)  # B 2
+        guesses = guess_of(model.head)(hidden, batch.source_mask)  # B 2
         follows = cross_entropy(guesses, batch.follows)
         share = tokens.count / follows.count
         return Loss(total=tokens.total + share * follows.total, nll=tokens.nll, count=tokens.count)

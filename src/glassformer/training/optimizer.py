@@ -1,5 +1,7 @@
 """AdamW (Loshchilov and Hutter 2019), and its moments as named tensors."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -8,15 +10,24 @@ from glassformer.training.recipe import TrainingTable
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
-def make_optimizer(model: nn.Module, training: TrainingTable) -> torch.optim.AdamW:
-    """AdamW over all parameters that learn; only matrices decay, biases and norms do not."""
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": training.weight_decay},
-        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
-    ]
+def make_optimizer(
+    model: nn.Module, training: TrainingTable, rates: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
+    """AdamW over all parameters that learn; only matrices decay, biases and norms do not.
+
+    `rates` is each parameter's share of the learning rate, 1 where it is silent; a group keeps its own as "share".
+    """
+    groups: dict[tuple[bool, float], list[Tensor]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = parameter.ndim >= 2, (rates or {}).get(name, 1.0)
+            groups.setdefault(key, []).append(parameter)
+    decay = training.weight_decay
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        [
+            {"params": own, "weight_decay": decay if is_matrix else 0.0, "share": share}
+            for (is_matrix, share), own in groups.items()
+        ],
         lr=training.learning_rate,
         betas=training.betas,
         eps=training.eps,

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glassformer.config import TransformerConfig
+from glassformer.data.reading import Reading
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 
 T = TypeVar("T")
-Names = str | tuple[str, str]
+Names = str | tuple[str, ...]
 
 
 def option(description: str, default: Any = ...) -> Any:
@@ -23,20 +24,21 @@ def option(description: str, default: Any = ...) -> Any:
     return field(metadata=metadata) if default is ... else field(default=default, metadata=metadata)
 
 
+def _at_least(lowest: int, name: str, value: float | None) -> None:
+    if value is not None and value < lowest:
+        raise InputError(f"{name} is {value}; expected {lowest} or more")
+
+
 @dataclass(frozen=True, kw_only=True)
-class DataTable:
-    """Which files play which role; names are patterns inside the folder that the user gives."""
+class DataTable(Reading):
+    """Which files play which role, and how they are read; names are patterns inside the folder that the user gives."""
 
     train: Names = option("files to learn from: a pattern for tables, two for parallel texts")
     dev: Names | None = option("files that choose the best checkpoint", None)
     test: Names | None = option("files for the final score, never seen in training", None)
-    source: str | int | None = option(
-        "tables: column of the source text, by heading or by number from 0", None
+    max_length: int = option(
+        "tokens that are read together at most; longer pairs are left out, texts are cut", 256
     )
-    target: str | int | None = option(
-        "tables: column of the target text, by heading or by number from 0", None
-    )
-    max_length: int = option("examples with more tokens than this on either side are left out", 256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,11 +260,6 @@ def descriptions() -> dict[str, dict[str, str]]:
         name: {each.name: each.metadata["description"] for each in fields(kind)}
         for name, kind in tables.items()
     }
-
-
-def _at_least(lowest: int, name: str, value: float | None) -> None:
-    if value is not None and value < lowest:
-        raise InputError(f"{name} is {value}; expected {lowest} or more")
 
 
 def _place(table: str) -> str:

@@ -11,10 +11,11 @@ class Record:
     """One line of the log; a figure that its kind does not have is None.
 
     `train`: means since the last such record. `evaluation`, `average`: the dev files' figures, before and
-    after the last checkpoints are averaged. `checkpoint`: the run can go on from here.
+    after the last checkpoints are averaged. `checkpoint`: the run can go on from here. `test`: the test files' figures
+    with the best weights, once, at the end.
     """
 
-    kind: Literal["train", "evaluation", "checkpoint", "average"]
+    kind: Literal["train", "evaluation", "checkpoint", "average", "test"]
     step: int
     epoch: int  # passes over the data begun
     seconds: float  # since the start of the run, the time between a kill and a resume left out

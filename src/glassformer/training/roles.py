@@ -4,12 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from glassformer.data.examples import Found, Pair
-from glassformer.data.readers import read_pairs
+from glassformer.data.columns import KindName
+from glassformer.data.examples import Found
+from glassformer.data.readers import read_examples
 from glassformer.errors import InputError
 from glassformer.training.recipe import DataTable
 
@@ -21,14 +23,20 @@ Names = str | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One role's files: one pattern of tables, or two of parallel texts, inside a folder."""
+    """One role's files inside a folder: patterns of tables, or two of parallel texts."""
 
     folder: Path
     names: Names
 
-    def pairs(self, table: DataTable) -> Found[Pair]:
-        """All that the files hold, and the lines that do not fit."""
-        return read_pairs(self.folder, self.names, source=table.source, target=table.target)
+    def read(self, kind: KindName, table: DataTable) -> Found[Any]:
+        """All examples that the files hold, and the lines that hold none; without a single example it is refused."""
+        found: Found[Any] = read_examples(kind, self.names, table, folder=self.folder)
+        if not found.examples:
+            why = f"; the first line was left out because {found.skipped[0].reason}" if found.skipped else ""
+            raise InputError(
+                f"{self.names} in {self.folder} holds no example{why}; give a file with one example a line"
+            )
+        return found
 
 
 def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:

@@ -1,31 +1,31 @@
 """From a recipe and the user's files to a running training: everything read, encoded and built."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from glassformer.config import TransformerConfig
-from glassformer.data.batches import TokenBatches
-from glassformer.data.examples import Pair, Skipped
-from glassformer.decoding.options import Decoding
+from glassformer import adapters, pretrained
+from glassformer.data.examples import Found, Skipped
 from glassformer.errors import InputError
-from glassformer.evaluation.translation import evaluate as evaluate_translation
-from glassformer.families.transformer import TRANSFORMER
+from glassformer.families.family import LABEL_HEADS
 from glassformer.model import Transformer
-from glassformer.pretrained import save_transformer
-from glassformer.tasks.translation import Translation
+from glassformer.nn.low_rank import low_ranks
+from glassformer.pretrained import Checkpoint
 from glassformer.text.tokenizer import Tokenizer
-from glassformer.training.checkpoint import Save
-from glassformer.training.loop import Evaluate, train
-from glassformer.training.loss import TokenLoss
+from glassformer.training.lessons import LESSONS
+from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.loop import Batches, train
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.roles import locate
 from glassformer.training.run_folder import RunFolder
+from glassformer.training.start import Origin, config_of, continued, new_checkpoint, tokenizer_of
+from glassformer.training.tuning import rates, tune
 
-TRANSLATION_FIGURES = ("loss", "nll", "bleu", "chrf")  # what `_evaluation` measures
+FINISHED = ("best", "averaged", "last")  # a run's models, the one to use first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,42 +35,74 @@ class Prepared:
     recipe: Recipe
     folder: RunFolder
     tokenizer: Tokenizer
-    model: Transformer
-    batches: TokenBatches
-    evaluate: Evaluate | None
-    save: Save
+    checkpoint: Checkpoint
+    lesson: Lesson[Any]
+    batches: Batches
+    examples: Mapping[str, Sequence[Any]]  # by role
+    origin: Origin | None
+    drawn: Sequence[str]  # parameters of a trained model that are new
     skipped: Sequence[Skipped]  # lines of the files that hold no example
 
+    @property
+    def model(self) -> Transformer:
+        """The transformer that learns."""
+        return self.checkpoint.transformer
+
     def records(self) -> Iterator[Record]:
-        """Train, and yield a record now and then."""
-        return train(
+        """Train, and yield a record now and then; at the end the test files are scored with the best weights."""
+        recipe, dev = self.recipe, self.examples.get("dev")
+        for record in train(
             self.model,
             self.batches,
-            self.recipe.training,
-            seed=self.recipe.seed,
-            evaluate=self.evaluate,
+            recipe.training,
+            seed=recipe.seed,
+            objective=self.lesson.objective(self.examples["train"]),
+            evaluate=(lambda model: self.lesson.evaluate(model, dev)) if dev else None,
+            rates=rates(self.model, recipe.tuning, recipe.training),
             folder=self.folder,
             save=self.save,
+        ):
+            last = record
+            yield record
+        if self.examples.get("test"):
+            yield self.tested(last)
+
+    def tested(self, last: Record) -> Record:
+        """The test files' figures with the weights that were chosen."""
+        chosen = next(self.folder.path / name for name in FINISHED if (self.folder.path / name).is_dir())
+        device = self.model.tokens.weight.device
+        model = adapters.load_whole(chosen).transformer.to(device)
+        record = replace(
+            Record(kind="test", step=last.step, epoch=last.epoch, seconds=last.seconds),
+            metrics=self.lesson.evaluate(model, self.examples["test"]),
         )
+        self.folder.log(record)
+        return record
+
+    def save(self, path: Path) -> None:
+        """Write a model folder: config.json, weights, tokenizer; what LoRA learnt is an adapter's folder."""
+        if low_ranks(self.model):
+            assert self.origin is not None, "an adapter stands beside a trained model"
+            adapters.save_adapter(self.checkpoint, path, self.origin.name)
+            return
+        pretrained.save(self.checkpoint, path)
+        self.tokenizer.save(path)
 
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""
+        dropped = len(getattr(self.batches, "dropped", ()))
+        parameters = list(self.model.parameters())
+        learning = sum(each.numel() for each in parameters if each.requires_grad)
+        every = sum(each.numel() for each in parameters)
+        sizes = {role: len(examples) for role, examples in self.examples.items()}
         return {
-            "pairs": len(self.batches.order),
-            "too long": len(self.batches.dropped),
+            **{f"{role} examples": size for role, size in sizes.items()},
+            "too long": dropped,
             "batches an epoch": len(self.batches),
             "tokens known": self.tokenizer.vocab_size,
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "parameters": every,
+            **({} if learning == every else {"parameters that learn": learning}),
         }
-
-
-def prepare(
-    recipe: Recipe, data: Sequence[str], out: Path | str, *, resume: bool = False, device: str = "cpu"
-) -> Prepared:
-    """Read and build what the recipe's task needs; what cannot be used is refused before a folder is made."""
-    if recipe.task not in TASKS:
-        raise InputError(f"there is no task {recipe.task!r} to train for; there is {', '.join(TASKS)}")
-    return TASKS[recipe.task](recipe, data, out, resume, device)
 
 
 def run_recipe(
@@ -80,113 +112,75 @@ def run_recipe(
     yield from prepare(recipe, data, out, resume=resume, device=device).records()
 
 
-def _prepare_translation(
-    recipe: Recipe, data: Sequence[str], out: Path | str, resume: bool, device: str
+def prepare(
+    recipe: Recipe, data: Sequence[str], out: Path | str, *, resume: bool = False, device: str = "cpu"
 ) -> Prepared:
-    config_of(recipe, recipe.tokenizer.vocab_size)
-    places = locate(data, recipe.data)
-    if "dev" in places and recipe.training.metric.lower() not in TRANSLATION_FIGURES:
-        raise InputError(
-            f"[training] metric is {recipe.training.metric!r}; a translation is measured by one of "
-            f"{', '.join(TRANSLATION_FIGURES)}"
+    """Read and build what the recipe's task needs; what cannot be used is refused before a folder is made."""
+    kind = checked(recipe)
+    origin = None if recipe.model.start is None else Origin.of(recipe.model.start)
+    if origin is None:
+        config_of(
+            recipe.model, kind.fields, {"vocab_size": recipe.tokenizer.vocab_size, **decided(kind, recipe, 2)}
         )
-    read = {role: places[role].pairs(recipe.data) for role in ("train", "dev") if role in places}
-    pairs, dev = read["train"].examples, read["dev"].examples if "dev" in read else []
+    places = locate(data, recipe.data)
+    found: dict[str, Found[Any]] = {
+        role: place.read(kind.kind, recipe.data) for role, place in places.items()
+    }
+    examples = {role: each.examples for role, each in found.items()}
+    if recipe.training.metric.lower() not in kind.figures and "dev" in examples:
+        raise InputError(
+            f"[training] metric is {recipe.training.metric!r}; a {recipe.task} is measured by one of "
+            f"{', '.join(kind.figures)}"
+        )
+    labels = kind.named(examples["train"])
     folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
-    tokenizer = _tokenizer(folder.path / "tokenizer", recipe, pairs)
-    config = config_of(recipe, tokenizer.vocab_size)
     torch.manual_seed(recipe.seed)
-    model = Transformer(config).to(device)
-    translation = Translation(tokenizer)
+    drawn: list[str] = []
+    if origin is None:
+        tokenizer = tokenizer_of(
+            recipe,
+            kind.texts(examples["train"]),
+            folder.path / "tokenizer",
+            special=kind.special,
+            extra=kind.extra_tokens(recipe),
+        )
+        fields = decided(kind, recipe, len(labels))
+        checkpoint = new_checkpoint(recipe, tokenizer, labels, kind.fields, fields)
+    else:
+        tokenizer = origin.tokenizer
+        checkpoint, drawn = continued(recipe, origin, labels, kind.head)
+    checkpoint = replace(checkpoint, raw={**checkpoint.raw, **kind.described(recipe)})
+    tune(checkpoint.transformer, recipe.tuning)
+    model = checkpoint.transformer.to(device)
+    lesson = kind(recipe, tokenizer, labels)
+    lesson.prepare(checkpoint)
     return Prepared(
         recipe=recipe,
         folder=folder,
         tokenizer=tokenizer,
-        model=model,
-        batches=_batches(pairs, tokenizer, recipe, config, seed=recipe.seed),
-        evaluate=_evaluation(dev, translation, recipe, config) if dev else None,
-        save=lambda path: save_translator(path, model, tokenizer, recipe.decoding),
-        skipped=[line for part in read.values() for line in part.skipped],
+        checkpoint=checkpoint,
+        lesson=lesson,
+        batches=lesson.batches(model, examples["train"], seed=recipe.seed),
+        examples=examples,
+        origin=origin,
+        drawn=drawn,
+        skipped=[line for each in found.values() for line in each.skipped],
     )
 
 
-TASKS: dict[str, Callable[[Recipe, Sequence[str], Path | str, bool, str], Prepared]] = {
-    "translation": _prepare_translation,
-}
-
-
-def config_of(recipe: Recipe, vocab_size: int) -> TransformerConfig:
-    """The recipe's model with the vocabulary that was learnt: a pair of stacks unless told otherwise."""
-    preset, sizes = recipe.model.preset, TRANSFORMER.presets
-    if preset is not None and preset not in sizes:
-        raise InputError(f"[model] preset is {preset!r}; expected one of {', '.join(sizes)}")
-    start = sizes[preset] if preset else {"stack": "encoder-decoder"}
-    return recipe.model.config(start, vocab_size=vocab_size)
-
-
-def _tokenizer(place: Path, recipe: Recipe, pairs: Sequence[Pair]) -> Tokenizer:
-    """One vocabulary for both languages, learnt from the training text; kept beside the run to go on with."""
-    if (place / "tokenizer.json").is_file():
-        return Tokenizer.load(place)
-    table = recipe.tokenizer
-    texts = (text for pair in pairs for text in (pair.source, pair.target))
-    tokenizer = Tokenizer.train(table.kind, texts, vocab_size=table.vocab_size, lowercase=table.lowercase)
-    tokenizer.save(place)
-    return tokenizer
-
-
-def _batches(
-    pairs: Sequence[Pair], tokenizer: Tokenizer, recipe: Recipe, config: TransformerConfig, seed: int | None
-) -> TokenBatches:
-    sources = tokenizer.ids([pair.source for pair in pairs])
-    targets = tokenizer.ids([pair.target for pair in pairs], special=False)
-    pad, bos, eos = tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id
-    assert pad is not None, "a tokenizer trained for translation has <pad>"
-    assert bos is not None, "a tokenizer trained for translation has <bos>"
-    assert eos is not None, "a tokenizer trained for translation has <eos>"
-    return TokenBatches(
-        list(zip(sources, targets, strict=True)),
-        tokens=recipe.training.max_tokens,
-        pad_id=pad,
-        bos_id=bos,
-        eos_id=eos,
-        max_length=min(recipe.data.max_length, config.max_positions),
-        seed=seed,
-    )
-
-
-def _evaluation(
-    pairs: Sequence[Pair],
-    translation: Translation,
-    recipe: Recipe,
-    config: TransformerConfig,
-) -> Evaluate:
-    """The dev figures: the loss on the given translations, and how good the model's own are."""
-    batches = _batches(pairs, translation.tokenizer, recipe, config, seed=None)
-    objective = TokenLoss(recipe.training.label_smoothing)
-
-    def evaluate(model: Transformer) -> Mapping[str, float]:
-        written = evaluate_translation(
-            translation, model, pairs, recipe.decoding, lowercase=recipe.tokenizer.lowercase
+def checked(recipe: Recipe) -> type[Lesson[Any]]:
+    """The task of a recipe, if there is such a one and it can be learnt in this way."""
+    if recipe.task not in LESSONS:
+        raise InputError(f"there is no task {recipe.task!r} to train for; there is {', '.join(LESSONS)}")
+    if recipe.tuning.method != "whole" and recipe.model.start is None:
+        raise InputError(
+            f"[tuning] method is {recipe.tuning.method!r}, but [model] names no trained model to start from; "
+            "add start = NAME, or leave the method 'whole'"
         )
-        return {**dev_loss(model, batches, objective), **written}
-
-    return evaluate
+    return LESSONS[recipe.task]
 
 
-@torch.no_grad()
-def dev_loss(model: Transformer, batches: TokenBatches, objective: TokenLoss) -> dict[str, float]:
-    """Loss and -log p of the labels, per label, over all batches."""
-    device = model.tokens.weight.device
-    losses = [objective(model, batch.to(device)) for batch in batches.epoch(0)]
-    count = sum(loss.count for loss in losses)
-    return {
-        "loss": sum(float(loss.total) for loss in losses) / count,
-        "nll": sum(float(loss.nll) for loss in losses) / count,
-    }
-
-
-def save_translator(path: Path, model: Transformer, tokenizer: Tokenizer, decoding: Decoding) -> None:
-    """Write a model folder: config.json, weights, tokenizer, and how it decodes."""
-    save_transformer(path, model, generation=decoding.publish())
-    tokenizer.save(path)
+def decided(kind: type[Lesson[Any]], recipe: Recipe, labels: int) -> dict[str, Any]:
+    """The fields of a new model that its task leaves no choice about."""
+    fields = {"head": kind.head, **kind.decided(recipe)}
+    return {**fields, "labels": labels} if kind.head in LABEL_HEADS else fields

@@ -1,0 +1,91 @@
+"""Classification: one label for a text, or for two that are judged together; or any number of labels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassformer.data.batch import Batch
+from glassformer.data.batches import ExampleBatches
+from glassformer.data.examples import LabelledText
+from glassformer.evaluation.classification import evaluate, text_of
+from glassformer.model import Transformer
+from glassformer.tasks.classification import Classification, Kind
+from glassformer.tasks.reading import batch_of, encoded
+from glassformer.training.lessons.lesson import Lesson, numbered
+from glassformer.training.loss import LabelLoss, LabelsLoss, Objective, balanced
+from glassformer.training.recipe import Recipe
+
+
+class ClassificationLesson(Lesson[LabelledText]):
+    """Devlin et al. 2019, section 4.1. A text longer than the recipe allows loses its end."""
+
+    kind = "labels"
+    figures = ("loss", "nll", "accuracy", "macro_f1", "micro_f1", "matthews", "calibration_error")
+    head = "sequence-label"
+    fields = {"stack": "encoder", "pooler": True}
+    special = "bert"
+
+    @classmethod
+    def texts(cls, examples: Sequence[LabelledText]) -> Iterator[str]:
+        """Every text, and every second one."""
+        for example in examples:
+            yield example.text
+            if example.pair is not None:
+                yield example.pair
+
+    @classmethod
+    def named(cls, examples: Sequence[LabelledText]) -> tuple[str, ...]:
+        """Every label once."""
+        return tuple(sorted({label for example in examples for label in example.labels}))
+
+    @classmethod
+    def described(cls, recipe: Recipe) -> dict[str, Any]:
+        """Published checkpoints say in the same words whether a text has one label or any number."""
+        several = "multi_label" if recipe.data.multiple else "single_label"
+        return {**super().described(recipe), "problem_type": f"{several}_classification"}
+
+    def batches(
+        self, model: Transformer, examples: Sequence[LabelledText], *, seed: int | None
+    ) -> ExampleBatches:
+        """Texts of like length, and their labels."""
+        bounds = self.bounds(model)
+        targets = self.targets(examples)
+        texts = [text_of(example) for example in examples]
+        encodings = encoded(self.tokenizer, texts, bounds["max_length"], truncate=True)
+
+        def make(numbers: Sequence[int]) -> Batch:
+            batch = batch_of(model, self.tokenizer, [encodings[number] for number in numbers])
+            labels = targets[list(numbers)]
+            return replace(batch, labels=labels, tokens=labels.numel())
+
+        return ExampleBatches([len(each) for each in encodings], make, seed=seed, **bounds)
+
+    def targets(self, examples: Sequence[LabelledText]) -> Tensor:
+        """N numbers, or, where a text may have several labels, N L of 0 and 1."""
+        known = {label: number for number, label in enumerate(self.labels)}
+        rows = [numbered(each.labels, known, f"the text {each.text[:30]!r}") for each in examples]
+        if not self.recipe.data.multiple:
+            return torch.tensor([row[0] for row in rows])
+        table = torch.zeros(len(rows), len(known), dtype=torch.long)
+        for row, numbers in zip(table, rows, strict=True):
+            row[numbers] = 1
+        return table
+
+    def objective(self, examples: Sequence[LabelledText]) -> Objective:
+        """One choice among the labels, or a yes or no for each."""
+        training = self.recipe.training
+        if self.recipe.data.multiple:
+            return LabelsLoss()
+        weights = None
+        if training.class_weights == "balanced":
+            weights = balanced(self.targets(examples), len(self.labels))
+        return LabelLoss(training.label_smoothing, weights)
+
+    def measure(self, model: Transformer, examples: Sequence[LabelledText]) -> Mapping[str, float]:
+        """Accuracy and its kin."""
+        kind: Kind = "any" if self.recipe.data.multiple else "one"
+        task = Classification(self.tokenizer, self.labels, kind)
+        return evaluate(task, model, examples)

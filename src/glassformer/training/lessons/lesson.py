@@ -1,0 +1,115 @@
+"""A lesson: what a task brings to its training."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+
+from glassformer.data.columns import KindName
+from glassformer.errors import InputError
+from glassformer.model import Transformer
+from glassformer.pretrained import Checkpoint
+from glassformer.tasks.reading import limit_of
+from glassformer.text.tokenizer import Tokenizer
+from glassformer.training.loop import Batches
+from glassformer.training.loss import Objective
+from glassformer.training.recipe import Recipe
+
+Example = TypeVar("Example")
+Progressed = Callable[[int], None]
+
+
+class Lesson(ABC, Generic[Example]):
+    """How a task's examples become batches, which head and loss it needs, and by which figures it is judged.
+
+    Made once the tokenizer is known and the labels have been counted; the methods of the class itself are asked before
+    that.
+    """
+
+    kind: ClassVar[KindName]  # the form of its examples, as the readers call it
+    figures: ClassVar[tuple[str, ...]]  # what `evaluate` measures
+    head: ClassVar[str]
+    fields: ClassVar[Mapping[str, Any]]  # of the configuration, where neither family nor preset gives any
+    special: ClassVar[str | None] = None  # the special tokens of a vocabulary learnt for it
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
+        self.recipe, self.tokenizer, self.labels = recipe, tokenizer, tuple(labels)
+
+    @classmethod
+    @abstractmethod
+    def texts(cls, examples: Sequence[Example]) -> Iterator[str]:
+        """The text that a tokenizer is learnt from."""
+
+    @classmethod
+    def named(cls, examples: Sequence[Example]) -> tuple[str, ...]:
+        """The labels that examples have, sorted; nothing where the task has none."""
+        return ()
+
+    @classmethod
+    def extra_tokens(cls, recipe: Recipe) -> tuple[str, ...]:
+        """Special tokens that a learnt vocabulary needs beyond the usual ones."""
+        return ()
+
+    @classmethod
+    def decided(cls, recipe: Recipe) -> dict[str, Any]:
+        """Fields of a new model's configuration that follow from what is asked of it, beside its head."""
+        return {}
+
+    @classmethod
+    def described(cls, recipe: Recipe) -> dict[str, Any]:
+        """What else config.json says of such a model."""
+        return {"task": recipe.task}
+
+    def prepare(self, checkpoint: Checkpoint) -> None:
+        """Fit what the model says of itself: a language's token, a prefix. Most tasks need nothing."""
+
+    @abstractmethod
+    def batches(self, model: Transformer, examples: Sequence[Example], *, seed: int | None) -> Batches:
+        """What is learnt from, or with seed None measured on."""
+
+    @abstractmethod
+    def objective(self, examples: Sequence[Example]) -> Objective:
+        """How far the model is from its labels."""
+
+    @abstractmethod
+    def measure(self, model: Transformer, examples: Sequence[Example]) -> Mapping[str, float]:
+        """The figures that go beyond the loss."""
+
+    def evaluate(self, model: Transformer, examples: Sequence[Example]) -> Mapping[str, float]:
+        """Every figure of the dev examples."""
+        loss = mean_loss(model, self.batches(model, examples, seed=None), self.objective(examples))
+        return {**loss, **self.measure(model, examples)}
+
+    def bounds(self, model: Transformer) -> dict[str, Any]:
+        """The sizes of a batch, as the recipe wants them."""
+        data, training = self.recipe.data, self.recipe.training
+        limit = limit_of(model.config)
+        return {
+            "tokens": training.max_tokens,
+            "examples": training.max_examples,
+            "max_length": data.max_length if limit is None else min(data.max_length, limit),
+        }
+
+
+@torch.no_grad()
+def mean_loss(model: Transformer, batches: Batches, objective: Objective) -> dict[str, float]:
+    """Loss and -log p of the labels, per label, over all batches."""
+    device = model.tokens.weight.device
+    losses = [objective(model, batch.to(device)) for batch in batches.epoch(0)]
+    count = sum(loss.count for loss in losses)
+    return {
+        "loss": sum(float(loss.total) for loss in losses) / count,
+        "nll": sum(float(loss.nll) for loss in losses) / count,
+    }
+
+
+def numbered(labels: Sequence[str], known: Mapping[str, int], what: str) -> list[int]:
+    """The numbers of labels; one that training never saw is refused."""
+    for label in labels:
+        if label not in known:
+            raise InputError(
+                f"{what} has the label {label!r}, which the training files do not have ({', '.join(known)}); "
+                "mend the label or add examples of it to the training files"
+            )
+    return [known[label] for label in labels]

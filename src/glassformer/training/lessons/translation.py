@@ -1,0 +1,62 @@
+"""Pairs of texts: the second is written from the first. Translation and summarization learn alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from glassformer.data.batches import TokenBatches
+from glassformer.data.examples import Pair
+from glassformer.evaluation import translation
+from glassformer.model import Transformer
+from glassformer.pretrained import Checkpoint
+from glassformer.tasks.translation import Translation
+from glassformer.text.tokenizer import Tokenizer
+from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.loss import Objective, TokenLoss
+from glassformer.training.recipe import Recipe
+
+
+class TranslationLesson(Lesson[Pair]):
+    """Vaswani et al. 2017, section 5. One vocabulary serves both languages."""
+
+    kind = "pairs"
+    figures = ("loss", "nll", "bleu", "chrf")
+    head = "language-model"
+    fields = {"stack": "encoder-decoder"}
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
+        super().__init__(recipe, tokenizer, labels)
+        self.task = Translation(tokenizer, decoding=recipe.decoding)
+
+    @classmethod
+    def texts(cls, examples: Sequence[Pair]) -> Iterator[str]:
+        """Both sides of every pair."""
+        return (text for pair in examples for text in (pair.source, pair.target))
+
+    def prepare(self, checkpoint: Checkpoint) -> None:
+        """A published model says which token its answers begin and end with."""
+        self.task = Translation.published(self.tokenizer, None, checkpoint.generation, checkpoint.raw)
+
+    def batches(self, model: Transformer, examples: Sequence[Pair], *, seed: int | None) -> TokenBatches:
+        """Pairs of like length."""
+        return TokenBatches(
+            list(zip(*self.encoded(examples), strict=True)),
+            pad_id=self.task.pad,
+            bos_id=self.task.start,
+            eos_id=self.task.ends[0],
+            seed=seed,
+            **self.bounds(model),
+        )
+
+    def encoded(self, examples: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:
+        """Ids of the sources, and of what is written."""
+        sources = self.tokenizer.ids([pair.source for pair in examples])
+        return sources, self.tokenizer.ids([pair.target for pair in examples], special=False)
+
+    def objective(self, examples: Sequence[Pair]) -> Objective:
+        """Cross-entropy of each token of what is written."""
+        return TokenLoss(self.recipe.training.label_smoothing)
+
+    def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
+        """BLEU and chrF of the model's own translations."""
+        return translation.evaluate(
+            self.task, model, examples, self.recipe.decoding, lowercase=self.recipe.tokenizer.lowercase
+        )
