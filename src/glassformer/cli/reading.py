@@ -1,6 +1,6 @@
 """Options that say how files of examples are to be read: one for each field of Reading."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,7 +13,7 @@ HINTS = get_type_hints(Reading)
 PLACE = "by heading, or by number from 0"
 
 
-def reading_options(command: Any) -> Any:
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Every field as an option of its own; the command takes them as keyword arguments."""
     for each in reversed(fields(Reading)):
         command = option_of(each)(command)
@@ -25,18 +25,19 @@ def option_of(field: "Field[Any]") -> Decorator:
     hint, name = HINTS[field.name], f"--{field.name.replace('_', '-')}"
     said = str(field.metadata["description"])
     told = f"{said[0].upper()}{said[1:]}"
+    usual = "" if field.default in (None, False) else f" [default: {field.default}]"
     choices = next((get_args(one) for one in (hint, *get_args(hint)) if get_origin(one) is Literal), None)
     if choices is not None:
-        return click.option(name, field.name, type=click.Choice(choices), help=f"{told}.")
+        return click.option(name, field.name, type=click.Choice(choices), help=f"{told}.{usual}")
     if hint is bool:
-        return click.option(name, field.name, is_flag=True, help=f"{told}.")
+        return click.option(name, field.name, is_flag=True, help=f"{told}.{usual}")
     if bool in get_args(hint):
-        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None, help=f"{told}.")
+        return click.option(f"{name}/--no-{name[2:]}", field.name, default=None, help=f"{told}.{usual}")
     if hint is int:
-        return click.option(name, field.name, type=click.IntRange(min=0), help=f"{told}.")
+        return click.option(name, field.name, type=click.IntRange(min=0), help=f"{told}.{usual}")
     if int in get_args(hint):
         return click.option(name, field.name, metavar="COLUMN", help=f"{told}, {PLACE}.")
-    return click.option(name, field.name, help=f"{told}.")
+    return click.option(name, field.name, help=f"{told}.{usual}")
 
 
 def reading_of(given: Mapping[str, Any]) -> Reading:
