@@ -1,25 +1,36 @@
-"""`glassformer evaluate`: how good a model is on a file of examples, in figures that others can repeat."""
+"""`glassformer evaluate`: how good a model is on files of examples, in figures that others can repeat."""
 
 import json
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from glassformer import __version__
 from glassformer.cli.options import (
     beams_option,
+    chosen_device,
     decoding_of,
     device_option,
+    from_option,
     length_penalty_option,
-    translator,
+    to_option,
 )
 from glassformer.cli.progress import Lines, counting, tell_skipped
+from glassformer.cli.reading import reading_of, reading_options
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
-    from glassformer.data.examples import Found, Pair
-    from glassformer.evaluation.translation import Score
+    from glassformer.data.examples import Found
+    from glassformer.data.reading import Reading
+    from glassformer.evaluation.by_task import Options
+    from glassformer.evaluation.report import Group, Grouping, Report
+    from glassformer.tasks.model import Model
+
+ALL, EACH = "all references", "one reference"
+ROWS = 30  # groups that are printed; the report has all of them
 
 
 @click.command
@@ -29,91 +40,237 @@ if TYPE_CHECKING:
     multiple=True,
     required=True,
     metavar="FILE",
-    help="A table of pairs (.tsv, .csv, .jsonl, each also .gz); or given twice, a text and its translation.",
+    help="Examples of what the model does: a table, SQuAD's .json, a .conll, plain text, each also .gz; a pattern in "
+    "quotes; hub:OWNER/NAME. Given twice, two plain texts are translations of each other.",
 )
-@click.option("--source", metavar="COLUMN", help="Table: column of the source, by heading or number from 0.")
 @click.option(
-    "--target", metavar="COLUMN", help="Table: column of the translation, by heading or number from 0."
+    "--task",
+    type=click.Choice(["translation", "summarization"]),
+    help="Which is meant, where a model does both. [default: what it is made for]",
 )
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many examples, the first. [default: all]")
+@click.option(
+    "--bootstrap",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many times to resample the examples for a 95 % interval of each figure; 0: no intervals.",
+)
+@click.option(
+    "--report", "folder", metavar="FOLDER", help="Write report.json and the page report.html there."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @beams_option
 @length_penalty_option
-@click.option("--lowercase", is_flag=True, help="Compare in lower case.")
+@from_option
+@to_option
+@click.option("--lowercase", is_flag=True, help="Translations: compare in lower case.")
+@click.option("--stemmer", is_flag=True, help="Summaries: compare words by their stems.")
 @click.option(
-    "--bootstrap", default=0, metavar="N", help="Resample N times for a 95 % interval, such as 1000."
+    "--window", type=click.IntRange(min=1), help="Texts: tokens read at once. [default: as the model allows]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    help="Texts: by how many tokens the next window begins later. [default: the window]",
+)
 @device_option
+@reading_options
 def evaluate(
     model: str,
     data: tuple[str, ...],
-    source: str | None,
-    target: str | None,
+    task: str | None,
+    limit: int | None,
+    bootstrap: int,
+    folder: str | None,
+    as_json: bool,
     beams: int | None,
     length_penalty: float | None,
+    source_language: str | None,
+    target_language: str | None,
     lowercase: bool,
-    bootstrap: int,
-    as_json: bool,
+    stemmer: bool,
+    window: int | None,
+    stride: int | None,
     device: str,
+    **reading: Any,
 ) -> None:
     """Score a model on a file of examples.
 
-    MODEL is one that ships, a folder such as RUN/best, or a hub name. Translations are scored by BLEU and
-    chrF with sacrebleu's signatures: with all references that a sentence has in the file, and where some have
-    several, line by line as well.
+    MODEL is one that ships, a folder such as RUN/best, or a hub name; what it does decides what the file has to hold
+    and which figures there are: BLEU and chrF of translations, ROUGE of summaries, accuracy, F1, Matthews and
+    calibration of labels, F1 of entities, exact match and F1 of answers, perplexity and bits per byte of texts. Each
+    figure comes with the signature that lets others repeat it.
     """
-    from glassformer.evaluation.translation import grouped, score
+    from glassformer.evaluation.by_task import Options, count_of, kind_of, report_of
+    from glassformer.tasks.model import load
+    from glassformer.tasks.rewriting import Rewriting
 
-    given = read(data, source, target)
-    pairs = given.examples
-    tell_skipped(Lines(), given.skipped)
-    loaded, task = translator(model, device)
-    decoding = decoding_of(task, beams, length_penalty)
-    sources, references = grouped([pair.source for pair in pairs], [pair.target for pair in pairs])
-    with counting("sentences", when=True, total=len(sources)) as count:
-        found: dict[str, str] = {}
-        for number, answer in task.each(loaded.transformer, sources, decoding):
-            found[sources[number]] = answer.text
-            count(1)
-    figures = {
-        "all references": score(
-            [found[each] for each in sources], references, lowercase=lowercase, bootstrap=bootstrap
-        )
-    }
-    if len(sources) < len(pairs):
-        figures["one reference"] = score(
-            [found[pair.source] for pair in pairs],
-            [pair.target for pair in pairs],
-            lowercase=lowercase,
-            bootstrap=bootstrap,
-        )
-    if as_json:
-        click.echo(as_object(figures, len(sources), len(pairs)))
-        return
-    click.echo(f"{len(sources):,} sentences, {len(pairs):,} references, {decoding.num_beams} beams")
-    for name, scores in figures.items():
-        for each in scores.values():
-            click.echo(f"{name:<14}  {each}")
-
-
-def read(data: tuple[str, ...], source: str | None, target: str | None) -> "Found[Pair]":
-    """The pairs of a table, or of two texts side by side."""
-    from glassformer.data.readers import read_pairs
-
-    paths = [Path(name) for name in data]
-    if len(paths) > 2 or len({path.parent for path in paths}) > 1:
-        raise InputError(f"--data was given {', '.join(data)}; give one table, or two texts of one folder")
-    names = tuple(path.name for path in paths)
-    return read_pairs(
-        paths[0].parent, names[0] if len(names) == 1 else names, source=column(source), target=column(target)
+    if folder is not None and os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(f"--report was given {folder}, which is a file; give a folder")
+    loaded = load(model, task=task)
+    does = loaded.task
+    kind = kind_of(does)
+    found = examples_of(model, kind, data, reading_of(reading))
+    tell_skipped(Lines(), found.skipped)
+    options = Options(
+        lowercase=lowercase, stemming=stemmer, window=window, stride=stride, bootstrap=bootstrap
     )
+    if isinstance(does, Rewriting):
+        does = does.between(source_language, target_language)
+        options = replace(options, decoding=decoding_of(does, beams, length_penalty))
+    refuse_others(does, options, beams=beams, length_penalty=length_penalty, source_language=source_language)
+    loaded.transformer.to(chosen_device(device)).eval()
+    chosen = found.examples[:limit]
+    with counting(kind, when=True, total=count_of(does, chosen), alone=True) as count:
+        report = report_of(does, loaded.transformer, chosen, options, count)
+    report = about(report, model, data, found, limit, loaded)
+    if folder is not None:
+        from glassformer.show.report import write_report
+
+        for path in write_report(report, folder):
+            click.echo(f"wrote {path}", err=True)
+    click.echo(as_object(report) if as_json else "\n".join(lines(report)))
 
 
-def column(name: str | None) -> str | int | None:
-    """A number is a place, a word a heading."""
-    return int(name) if name is not None and name.isdecimal() else name
+def examples_of(model: str, kind: Any, data: Sequence[str], reading: "Reading") -> "Found[Any]":
+    """The examples of the files; where they hold something else, what the model needs is said as well."""
+    from glassformer.data.kinds import KINDS
+    from glassformer.data.readers import read_examples
+
+    try:
+        return read_examples(kind, data, reading)
+    except InputError as error:
+        raise InputError(f"{model} is evaluated on {KINDS[kind].what}, and {error}") from error
 
 
-def as_object(figures: "dict[str, dict[str, Score]]", sentences: int, references: int) -> str:
-    """All figures, for programs."""
-    plain = {name: {key: asdict(each) for key, each in scores.items()} for name, scores in figures.items()}
-    return json.dumps({"sentences": sentences, "references": references, **plain})
+def refuse_others(does: Any, options: "Options", **given: Any) -> None:
+    """An option that a task has no use for is a mistake, not something to pass over."""
+    from glassformer.tasks.filling import Filling
+    from glassformer.tasks.generation import Generation
+    from glassformer.tasks.rewriting import Rewriting
+    from glassformer.tasks.summarization import Summarization
+    from glassformer.tasks.translation import Translation
+
+    users: dict[str, tuple[Any, tuple[type[Any], ...]]] = {
+        "--beams": (given["beams"], (Rewriting,)),
+        "--length-penalty": (given["length_penalty"], (Rewriting,)),
+        "--from": (given["source_language"], (Rewriting,)),
+        "--lowercase": (options.lowercase, (Translation,)),
+        "--stemmer": (options.stemming, (Summarization,)),
+        "--window": (options.window, (Generation, Filling)),
+        "--stride": (options.stride, (Generation,)),
+    }
+    for name, (value, kinds) in users.items():
+        if value not in (None, False) and not isinstance(does, kinds):
+            raise InputError(f"{name} was given, but this model's answers do not depend on it; leave it out")
+
+
+def about(
+    report: "Report", model: str, data: Sequence[str], found: "Found[Any]", limit: int | None, loaded: "Model"
+) -> "Report":
+    """The report with what it is about, and what a reader of its figures must know."""
+    import torch
+
+    notes = list(report.notes)
+    if found.skipped:
+        notes.append(f"{len(found.skipped):,} lines of the data hold no example and were left out.")
+    if limit is not None and limit < len(found.examples):
+        notes.append(f"These are the first {limit:,} of {len(found.examples):,} examples.")
+    settings = {
+        **report.settings,
+        "device": str(loaded.transformer.tokens.weight.device),
+        "parameters": sum(parameter.numel() for parameter in loaded.transformer.parameters()),
+        "numbers": loaded.config.dtype,
+        "glassformer": __version__,
+        "torch": torch.__version__,
+    }
+    return replace(report, model=model, data=tuple(data), notes=tuple(notes), settings=settings)
+
+
+def as_object(report: "Report") -> str:
+    """Everything, for programs; of translations also the figures by how many references they are with."""
+    plain = report.to_dict()
+    if report.task == "translation":
+        plain |= report.counts
+        plain |= {
+            name: {key: asdict(score) for key, score in scores.items()}
+            for name, scores in by_references(report).items()
+        }
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def by_references(report: "Report") -> Mapping[str, Mapping[str, Any]]:
+    """The scores of translations with all references, and, where some sources have several, line by line."""
+    from glassformer.evaluation.translation import ONE
+
+    several = {key: each for key, each in report.scores.items() if not key.endswith(ONE)}
+    single = {
+        key.removesuffix(ONE): replace(each, name=each.name.split(",")[0])
+        for key, each in report.scores.items()
+        if key.endswith(ONE)
+    }
+    return {ALL: several, EACH: single} if single else {ALL: several}
+
+
+def lines(report: "Report") -> Iterator[str]:
+    """The report for people."""
+    counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
+    if report.task == "translation":
+        yield f"{counts}, {report.settings['beams']} beams"
+        for name, scores in by_references(report).items():
+            yield from (f"{name:<14}  {each}" for each in scores.values())
+        return
+    yield f"{report.task}: {counts}"
+    yield from (f"note: {note}" for note in report.notes)
+    yield ""
+    yield from scores_table(report)
+    for grouping in report.groupings[:1] if report.task != "language" else ():
+        yield ""
+        yield from groups_table(grouping)
+    yield ""
+    yield from dict.fromkeys(each.signature for each in report.scores.values())
+
+
+def scores_table(report: "Report") -> Iterator[str]:
+    """A line for each figure."""
+    rows = [
+        (each.name, each.written(each.value), f"95 %: {each.range}" if each.range else "")
+        for each in report.scores.values()
+    ]
+    yield from aligned(rows, left={0, 2})
+
+
+def groups_table(grouping: "Grouping") -> Iterator[str]:
+    """A line for each group of examples."""
+    from glassformer.evaluation.score import FIGURES
+
+    if not grouping.groups:
+        return
+    keys = list(grouping.groups[0].figures)
+    heads = (grouping.title, "how many", *(FIGURES[key].name for key in keys))
+    rows = [group_row(group, keys) for group in grouping.groups[:ROWS]]
+    yield from aligned([heads, *rows], left={0})
+    if len(grouping.groups) > ROWS:
+        yield f"and {len(grouping.groups) - ROWS} more; --report has them"
+
+
+def group_row(group: "Group", keys: Sequence[str]) -> tuple[str, ...]:
+    """One group."""
+    from glassformer.evaluation.score import FIGURES
+
+    figures = (f"{group.figures[key]:.{FIGURES[key].digits}f}" for key in keys)
+    return (group.name, f"{group.examples:,}", *figures)
+
+
+def aligned(rows: Sequence[Sequence[str]], left: set[int]) -> Iterator[str]:
+    """Columns as wide as their widest cell, numbers to the right."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = []
+        for place, (text, width) in enumerate(zip(row, widths, strict=True)):
+            gap = " " * (width - cell_len(text))
+            cells.append(text + gap if place in left else gap + text)
+        yield "  ".join(cells).rstrip()

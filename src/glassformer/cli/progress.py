@@ -52,9 +52,14 @@ def progress() -> Iterator[Shown]:
 
 
 @contextmanager
-def counting(things: str, *, when: bool, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A counter on standard error; silent unless that is a terminal and the output goes somewhere else."""
-    if not when or not sys.stderr.isatty() or sys.stdout.isatty():
+def counting(
+    things: str, *, when: bool, total: int | None = None, alone: bool = False
+) -> Iterator[Callable[[int], None]]:
+    """A counter on standard error; silent unless that is a terminal and the output goes somewhere else.
+
+    `alone`: nothing else is printed meanwhile, so that the output may go to the same terminal.
+    """
+    if not when or not sys.stderr.isatty() or (sys.stdout.isatty() and not alone):
         yield lambda count: None
         return
     from rich.console import Console

@@ -66,9 +66,9 @@ class Score:
     value: float
     signature: str
     mean: float | None = None  # over bootstrap resamples of the examples
-    interval: float | None = None  # half the width in which 95 % of the resamples lie
-    low: float | None = None  # where those 95 % begin and end; sacrebleu tells no more than mean ± interval
-    high: float | None = None
+    low: float | None = None  # where the middle 95 % of them begin
+    high: float | None = None  # and end
+    interval: float | None = None  # half of the width between, which sacrebleu gives as mean ± interval
     digits: int = 2  # after the point, when it is written
 
     def written(self, value: float | None) -> str:
@@ -78,9 +78,7 @@ class Score:
     @property
     def range(self) -> str:
         """The 95 % interval in words; without resamples there is none."""
-        if self.low is not None:
-            return f"{self.written(self.low)} to {self.written(self.high)}"
-        return "" if self.interval is None else f"{self.written(self.mean)} ± {self.written(self.interval)}"
+        return "" if self.low is None else f"{self.written(self.low)} to {self.written(self.high)}"
 
     def __str__(self) -> str:
         spread = f" (95 %: {self.range})" if self.range else ""

@@ -11,6 +11,7 @@ from sacrebleu.metrics.chrf import CHRF
 from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
+from glassformer.evaluation.bootstrap import SEED, draws, interval
 from glassformer.evaluation.report import (
     Case,
     Group,
@@ -69,15 +70,15 @@ def _columns(hypotheses: Sequence[str], references: Sequence[str] | Sequence[Seq
 
 
 def _measured(metric: Any, hypotheses: Sequence[str], columns: Columns, bootstrap: int) -> Score:
-    result = metric.corpus_score(list(hypotheses), columns, n_bootstrap=max(bootstrap, 1))
-    resampled = bootstrap > 1
-    return Score(
-        name=result.name,
-        value=float(result.score),
-        signature=str(metric.get_signature()),
-        mean=float(result._mean) if resampled else None,
-        interval=float(result._ci) if resampled else None,
-    )
+    """One figure, on the resamples that sacrebleu would draw: it holds all of them in memory, `draws` a few."""
+    statistics = np.array(metric._extract_corpus_statistics(list(hypotheses), columns))
+    result = metric._compute_score_from_stats(statistics.sum(0).tolist())
+    known: dict[str, Any] = {}
+    if bootstrap > 1:
+        metric.n_bootstrap, metric.seed = bootstrap, str(SEED)  # its signature says so
+        sums = (row for drawn in draws(len(statistics), bootstrap) for row in drawn @ statistics)
+        known = interval(np.array([metric._compute_score_from_stats(each.tolist()).score for each in sums]))
+    return Score(name=result.name, value=float(result.score), signature=str(metric.get_signature()), **known)
 
 
 @dataclass(frozen=True)

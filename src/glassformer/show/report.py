@@ -135,21 +135,13 @@ def scores(found: Mapping[str, Score]) -> str:
 
 def score_row(key: str, score: Score) -> str:
     """One figure; a share stands on a line from 0 to 100 as well."""
-    low, high = bounds(score)
     said = f"{score.name} {score.written(score.value)}"
-    drawn = strip(score.value, low, high, said) if in_percent(key) else ""
+    drawn = strip(score.value, score.low, score.high, said) if in_percent(key) else ""
     over = f'<td class="range">{escape(score.range)}</td>' if score.range else ""
     return (
         f'<tr><th scope="row">{escape(score.name)}</th><td class="value">{score.written(score.value)}</td>'
         f'{over}<td class="wide">{drawn}</td><td class="note">{escape(NOTES.get(key, ""))}</td></tr>'
     )
-
-
-def bounds(score: Score) -> tuple[float | None, float | None]:
-    """Where 95 % of the resamples lie; of sacrebleu's figures mean ± interval."""
-    if score.low is not None or score.mean is None or score.interval is None:
-        return score.low, score.high
-    return score.mean - score.interval, score.mean + score.interval
 
 
 def in_percent(key: str) -> bool:
