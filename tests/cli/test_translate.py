@@ -1,4 +1,4 @@
-"""`glassformer translate`, `evaluate` and `models` on the models that ship."""
+"""`glassformer translate` and `models` on the models that ship."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import glassformer
-from glassformer.cli.evaluate import column
 
 from .conftest import Call, assert_refused
 
@@ -68,9 +67,6 @@ def test_any_number_of_beams_finds_the_three_sentences(call: Call, beams: str) -
         (["translate", "I love data", *MODEL, "--beams", "0"], ["--beams"]),
         (["translate", "I love data", *MODEL, "--length-penalty", "nan"], ["length_penalty"]),
         (["translate", "I love data", *MODEL, "--device", "abacus"], ["abacus"]),
-        (["evaluate", "worked-example"], ["--data"]),
-        (["evaluate", "worked-example", "--data", "nothing.tsv"], ["nothing.tsv"]),
-        (["evaluate", "worked-example", "--data", "a/x", "--data", "b/x"], ["one folder"]),
     ],
 )
 def test_bad_input_is_refused(call: Call, words: list[str], said: list[str]) -> None:
@@ -131,54 +127,6 @@ def test_a_text_longer_than_the_positions(call: Call, saved: Path) -> None:
 def test_a_file_in_place_of_a_folder(call: Call, saved: Path) -> None:
     result = call("translate", "I love data", "--model", str(saved / "config.json"))
     assert_refused(result, "is a file")
-
-
-@pytest.fixture
-def examples(tmp_path: Path) -> Path:
-    lines = [f"{source}\t{target}" for source, target in SENTENCES.items()]
-    path = tmp_path / "test.tsv"
-    path.write_text("\n".join([*lines, "I love data\tj' adore les données"]) + "\n", "utf-8")
-    return path
-
-
-def test_evaluate_prints_scores_with_signatures(call: Call, examples: Path) -> None:
-    result = call("evaluate", "worked-example", "--data", str(examples))
-    assert result.code == 0, result.err
-    first, *lines = result.out.splitlines()
-    assert first.startswith("3 sentences, 4 references")
-    assert [line.split()[:4] for line in lines] == [
-        ["all", "references", "BLEU", "100.00"],
-        ["all", "references", "chrF2", "100.00"],
-        ["one", "reference", "BLEU", lines[2].split()[3]],
-        ["one", "reference", "chrF2", lines[3].split()[3]],
-    ]
-    assert 0 < float(lines[2].split()[3]) < 100
-    assert all("version:" in line for line in lines)
-
-
-def test_evaluate_for_programs(call: Call, examples: Path) -> None:
-    result = call("evaluate", "worked-example", "--data", str(examples), "--json", "--bootstrap", "20")
-    figures = json.loads(result.out)
-    assert figures["sentences"] == 3
-    assert figures["references"] == 4
-    assert figures["all references"]["bleu"]["value"] == pytest.approx(100)
-    assert figures["one reference"]["bleu"]["interval"] >= 0
-
-
-def test_evaluate_reads_columns_by_heading_and_two_texts_side_by_side(call: Call, tmp_path: Path) -> None:
-    table = tmp_path / "test.csv"
-    table.write_text("id,english,french\n1,I love data,j' aime les données\n", "utf-8")
-    words = ("--source", "english", "--target", "french")
-    named = call("evaluate", "worked-example", "--data", str(table), *words)
-    (tmp_path / "x.en").write_text("I love data\n", "utf-8")
-    (tmp_path / "x.fr").write_text("j' aime les données\n", "utf-8")
-    texts = (str(tmp_path / "x.en"), str(tmp_path / "x.fr"))
-    beside = call("evaluate", "worked-example", "--data", texts[0], "--data", texts[1])
-    assert named.code == beside.code == 0, (named, beside)
-    assert named.out == beside.out
-    assert column("2") == 2
-    assert column("french") == "french"
-    assert column(None) is None
 
 
 def test_a_model_that_does_not_translate_is_refused(call: Call, tmp_path: Path) -> None:
