@@ -42,7 +42,7 @@ class ScriptedModel:
             self.plan(tuple(t for t, r in zip(row, keep, strict=True) if r))
             for row, keep in zip(rows, real, strict=True)
         ]
-        return torch.tensor(said, dtype=torch.float64)[:, None]
+        return torch.tensor(said, dtype=torch.float64)[:, None].expand(-1, target.shape[1], -1)
 
     def head(self, hidden: Tensor) -> Tensor:
         return hidden

@@ -141,7 +141,9 @@ DRAWN = Decoding(do_sample=True, max_new_tokens=8, seed=11, temperature=1.5)
 
 
 @pytest.mark.parametrize(
-    "options", [DRAWN, DRAWN.changed(num_return_sequences=3), DRAWN.changed(num_beams=3)], ids=str
+    "options",
+    [DRAWN, DRAWN.changed(num_return_sequences=3), DRAWN.changed(num_beams=3)],
+    ids=["one", "three", "beams"],
 )
 def test_a_seed_decides_the_answer_whatever_the_batch(options: Decoding) -> None:
     model = translator(4)

@@ -119,6 +119,9 @@ def generated(theirs: Any, ids: Tensor, mask: Tensor, options: Decoding, ends: t
             max_new_tokens=options.max_new_tokens, length_penalty=options.length_penalty,
             early_stopping=options.early_stopping, num_return_sequences=options.num_return_sequences,
             eos_token_id=list(ends), pad_token_id=PAD, output_scores=True, return_dict_in_generate=True,
+            repetition_penalty=float(options.repetition_penalty), min_new_tokens=options.min_new_tokens,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            bad_words_ids=[list(row) for row in options.bad_words_ids] or None,
         )  # fmt: skip
 
 
@@ -143,6 +146,18 @@ OPTIONS = [
         for penalty in (1.0, 0.0, 2.0, -1.0)
         for stop in (False, True, "never")
     ),
+]
+RULES = Decoding(
+    max_new_tokens=LONGEST,
+    repetition_penalty=1.4,
+    no_repeat_ngram_size=2,
+    bad_words_ids=((PAD,), (3,), (8, 11), (12, 13)),
+    min_new_tokens=4,
+)
+OPTIONS += [
+    RULES,
+    RULES.changed(repetition_penalty=0.7, no_repeat_ngram_size=3),
+    *(RULES.changed(num_beams=beams, num_return_sequences=2, length_penalty=0.5) for beams in (2, 3, 4, 5)),
 ]
 
 
