@@ -11,7 +11,21 @@ from glassformer.cli.refusals import refusal
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("glassformer.cli.explain:explain", "Walk through every number behind one answer."),
-    "translate": ("glassformer.cli.translate:translate", "Translate sentences given here or line by line."),
+    "translate": (
+        "glassformer.cli.translate:translate",
+        "Translate texts given here, in a file, or line by line.",
+    ),
+    "classify": ("glassformer.cli.classify:classify", "Label texts given here, in a file, or line by line."),
+    "tag": ("glassformer.cli.tag:tag", "Find names in texts given here, in a file, or line by line."),
+    "answer": (
+        "glassformer.cli.answer:answer",
+        "Answer questions from a text given here, in a file, or on standard input.",
+    ),
+    "summarize": (
+        "glassformer.cli.summarize:summarize",
+        "Summarise texts given here, in a file, or line by line.",
+    ),
+    "data": ("glassformer.cli.data:data", "Look into files of examples."),
     "train": ("glassformer.cli.train:train", "Train a model by a recipe into a run folder."),
     "evaluate": ("glassformer.cli.evaluate:evaluate", "Score a model on a file of examples."),
     "families": (

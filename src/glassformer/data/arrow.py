@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-
 from glassformer.data.examples import Skipped
 from glassformer.data.reading import Column, Reading
 from glassformer.data.table import Row, Table, nested_names, peek

@@ -99,7 +99,7 @@ def find_columns(kind: KindName, table: Table, reading: Reading) -> Columns:
         for role in NAMES[kind]
         if (given := getattr(reading, role, None)) is not None
     }
-    found = {**asked, **_by_name(kind, table.names, asked)}
+    found = {**asked, **by_name(kind, table.names, asked)}
     missing = [role for role in NEEDED[kind] if role not in found]
     if missing and not table.has_headings:
         left = [name for name in table.names if name not in found.values()]
@@ -163,7 +163,7 @@ def _asked(table: Table, given: Column | tuple[str, ...]) -> Column | tuple[str,
     return given
 
 
-def _by_name(kind: KindName, names: Sequence[Column], asked: Columns) -> dict[str, Column]:
+def by_name(kind: KindName, names: Sequence[Column], asked: Columns) -> dict[str, Column]:
     """Roles that nobody spoke of, each by the first of its usual names that no other role has."""
     by_plain = {plain(name): name for name in reversed(names) if isinstance(name, str)}
     found: dict[str, Column] = {}

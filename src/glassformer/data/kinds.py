@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from glassformer.data.columns import Columns, KindName
@@ -111,11 +112,12 @@ def _labels(source: Source, row: Row) -> tuple[str, ...]:
         return tuple(name for name in column if _is_present(cell(row, name), name))
     value = cell(row, column)
     given = value if isinstance(value, list) else [value]
-    if source.reading.multiple and isinstance(value, str):
-        given = [each for each in value.split(source.reading.separator) if each.strip()]
+    if isinstance(value, str):
+        several = [each.strip() for each in value.split(source.reading.separator) if each.strip()]
+        given = several if source.reading.multiple or source.names.are_all(several) else given
     found = tuple(dict.fromkeys(_label(source, each, column) for each in given))
     if not source.reading.multiple and len(found) != 1:
-        raise Unfit(f"it has {counted(len(found), 'label')}; one was expected, unless multiple is set")
+        raise Unfit(f"it has {counted(len(found), 'label')}; set multiple if a text may have any number")
     return found
 
 
@@ -240,7 +242,7 @@ class _Sentence(NamedTuple):
 def tagged(source: Source) -> Iterator[TaggedSentence | Skipped]:
     """Sentences with a tag a word, as IOB2 whatever scheme the file has."""
     head, sentences = peek(_sentences(source), SCHEME_HEAD)
-    scheme = source.reading.scheme or _scheme(source, [each for each in head if isinstance(each, _Sentence)])
+    scheme = _scheme(source, head)
     for sentence in sentences:
         if isinstance(sentence, Skipped):
             yield sentence
@@ -251,8 +253,16 @@ def tagged(source: Source) -> Iterator[TaggedSentence | Skipped]:
             yield TaggedSentence(words=sentence.words, tags=to_iob2(sentence.tags, scheme))
 
 
-def _scheme(source: Source, sentences: Sequence[_Sentence]) -> Scheme:
-    """The scheme of the first sentences; two of them are refused."""
+def scheme_of(source: Source) -> Scheme:
+    """How the tags of a file mark entities; this reads its first sentences."""
+    return _scheme(source, list(islice(_sentences(source), SCHEME_HEAD)))
+
+
+def _scheme(source: Source, head: Sequence[_Sentence | Skipped]) -> Scheme:
+    """What was said, or the scheme of the first sentences; two schemes in one file are refused."""
+    sentences = [each for each in head if isinstance(each, _Sentence)]
+    if source.reading.scheme is not None:
+        return source.reading.scheme
     found = find_scheme([sentence.tags for sentence in sentences])
     if found.first is not None:
         number, flaw = found.first

@@ -11,12 +11,15 @@ from typing import BinaryIO, NamedTuple, cast
 
 from glassformer.data.examples import Skipped
 from glassformer.data.reading import MAX_CHARACTERS
+from glassformer.data.table import peek
 from glassformer.errors import InputError
 
 MARK = b"\xef\xbb\xbf"  # the byte order mark that some programs put before UTF-8
 OTHERS = (b"\xff\xfe", b"\xfe\xff")  # those of UTF-16 and UTF-32
 LONGEST_CHARACTER = 4  # bytes
 CHUNK = 1 << 16
+NOT_UTF8 = "it is not UTF-8 text"
+NUL = "it has a NUL character"
 HALF = re.compile("[\ud800-\udfff]")  # what escapes in JSON can hold and UTF-8 cannot
 
 
@@ -48,8 +51,18 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 def read_lines(path: Path, max_characters: int = MAX_CHARACTERS) -> Iterator[Line | Skipped]:
     """A UTF-8 text cut at line feeds; a line that is no text or too long is told instead of handed out.
 
-    No more than one line is held in memory, and of a line that is too long only its beginning.
+    No more than one line is held in memory, and of a line that is too long only its beginning. A file most of whose
+    first lines are no text is in another encoding, or no text at all, and is refused.
     """
+    head, lines = peek(_lines(path, max_characters))
+    no_text = [line for line in head if isinstance(line, Skipped) and line.reason.startswith((NOT_UTF8, NUL))]
+    if 2 * len(no_text) > len(head):
+        first = f"line {no_text[0].line}: {no_text[0].reason}"
+        raise InputError(f"most lines of {path} are not UTF-8 text ({first}); convert it to UTF-8")
+    yield from lines
+
+
+def _lines(path: Path, max_characters: int) -> Iterator[Line | Skipped]:
     with opened(path) as stream:
         most = LONGEST_CHARACTER * max_characters + 2 if max_characters else -1
         number = 0
@@ -69,9 +82,9 @@ def checked(text: str, max_characters: int) -> str:
     if max_characters and len(text) > max_characters:
         raise Unfit(f"it has {len(text):,} characters, more than max_characters, {max_characters:,}")
     if "\0" in text:
-        raise Unfit("it has a NUL character")
+        raise Unfit(NUL)
     if not text.isascii() and HALF.search(text):
-        raise Unfit("it is not UTF-8 text")
+        raise Unfit(NOT_UTF8)
     return text
 
 
@@ -82,7 +95,7 @@ def _text(raw: bytes, cut: bool, max_characters: int) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = f"its byte {error.start + 1} is 0x{raw[error.start]:02x}"
-        raise Unfit(f"it is not UTF-8 text ({byte})") from error
+        raise Unfit(f"{NOT_UTF8} ({byte})") from error
     return checked(text.removesuffix("\n").removesuffix("\r"), max_characters)
 
 

@@ -1,5 +1,6 @@
 """The names of labels that files give by number."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,11 @@ class LabelNames:
         if label.isdecimal() and int(label) < len(self.names):
             return self.names[int(label)]
         raise Unfit(f"its label {label!r} is none of the {len(self.names)} of {self.origin}")
+
+    def are_all(self, labels: Sequence[str]) -> bool:
+        """Whether each of several labels is known, so that together they are no name of their own."""
+        known = {*self.names, *map(str, range(len(self.names)))}
+        return len(labels) > 1 and known.issuperset(labels)
 
 
 def find_names(reading: Reading, folder: Path | None) -> LabelNames:

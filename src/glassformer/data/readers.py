@@ -77,7 +77,7 @@ def iterate_examples(
     first: Skipped | None = None
     found = False
     for table, beside in find_tables(kind, files, reading, folder):
-        for each in examples_of(kind, table, reading, beside):
+        for each in KINDS[kind].read(source_of(kind, table, reading, beside)):
             first = first or (each if isinstance(each, Skipped) else None)
             found = found or not isinstance(each, Skipped)
             yield each
@@ -89,17 +89,16 @@ def iterate_examples(
         )
 
 
-def examples_of(kind: KindName, table: Table, reading: Reading, beside: Path | None) -> Iterator[Any]:
-    """The examples of one table; labels by number may be named by a file beside it."""
+def source_of(kind: KindName, table: Table, reading: Reading, beside: Path | None) -> Source:
+    """A table with all that is known of it; labels by number may be named by a file in the folder beside it."""
     rows = iter(_not_empty(table))
     first = next(rows)  # here, so that an empty file is refused before anything is made of it
-    source = Source(
+    return Source(
         table=replace(table, rows=chain([first], rows)),
         columns=find_columns(kind, table, reading) if table.names else {},
         reading=reading,
         names=find_names(reading, beside) if "labels" in KINDS[kind].options else LabelNames(),
     )
-    yield from KINDS[kind].read(source)
 
 
 def find_tables(

@@ -48,7 +48,7 @@ class Found(NamedTuple):
 def find_scheme(sentences: Sequence[Sequence[str]]) -> Found:
     """The scheme that the fewest sentences break."""
     counted = Counter(tag for tags in sentences for tag in tags)
-    if not any(_is_marked(tag) for tag in counted if tag != OUTSIDE):
+    if not any(is_marked(tag) for tag in counted if tag != OUTSIDE):
         mostly_outside = counted[OUTSIDE] > 0 and counted.most_common(1)[0][0] == OUTSIDE
         return Found("IO" if mostly_outside and len(counted) > 1 else "plain", 0, 0, None)
     marked = [(number, tags) for number, tags in enumerate(sentences) if any(tag != OUTSIDE for tag in tags)]
@@ -109,7 +109,8 @@ def types(tags: Iterable[str]) -> set[str]:
     return {match[2] for tag in tags if (match := MARKED.fullmatch(tag)) and match[2]}
 
 
-def _is_marked(tag: str) -> bool:
+def is_marked(tag: str) -> bool:
+    """Whether it is O or a tag such as B-PER."""
     return MARKED.fullmatch(tag) is not None
 
 
