@@ -174,7 +174,9 @@ def about(
 
     notes = list(report.notes)
     if found.skipped:
-        notes.append(f"{len(found.skipped):,} lines of the data hold no example and were left out.")
+        count = len(found.skipped)
+        told = "1 line of the data holds" if count == 1 else f"{count:,} lines of the data hold"
+        notes.append(f"{told} no example and {'was' if count == 1 else 'were'} left out.")
     if limit is not None and limit < len(found.examples):
         notes.append(f"These are the first {limit:,} of {len(found.examples):,} examples.")
     settings = {
@@ -206,7 +208,7 @@ def by_references(report: "Report") -> Mapping[str, Mapping[str, Any]]:
 
     several = {key: each for key, each in report.scores.items() if not key.endswith(ONE)}
     single = {
-        key.removesuffix(ONE): replace(each, name=each.name.split(",")[0])
+        key.removesuffix(ONE): replace(each, name=several[key.removesuffix(ONE)].name)
         for key, each in report.scores.items()
         if key.endswith(ONE)
     }

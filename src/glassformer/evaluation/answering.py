@@ -288,7 +288,7 @@ def report(
         ),
         worst=tuple(
             case(found, number, float(counted.statistics["f1"][number]))
-            for number in worst_of(1 - counted.statistics["f1"])
+            for number in worst_of(1 - counted.statistics["f1"], [span.probability for span in found.spans])
         ),
     )
 

@@ -29,6 +29,7 @@ from glassformer.evaluation.report import (
     Told,
     asked,
     by_length,
+    cut_note,
     grouped,
     labelled,
     worst_of,
@@ -36,6 +37,7 @@ from glassformer.evaluation.report import (
 from glassformer.evaluation.score import Score, signature
 from glassformer.model import Transformer
 from glassformer.tasks.classification import THRESHOLD, Classification, Values
+from glassformer.tasks.reading import encodings_of, limit_of
 from glassformer.tasks.task import Text
 
 BINS = 15  # Guo et al. 2017
@@ -201,9 +203,10 @@ def numbered(wanted: Sequence[str], labels: Sequence[str]) -> list[int]:
     """The numbers of a text's labels; one that the model has never heard of is refused."""
     for label in wanted:
         if label not in labels:
+            name = "say what the numbers mean (--labels NAME,NAME)" if label.isdecimal() else "rename them"
             raise InputError(
                 f"the data has the label {label!r}, but the model knows {', '.join(labels)}; "
-                "rename the labels of the data, or use a model that was trained on such"
+                f"{name}, or use a model that was trained on such labels"
             )
     return [labels.index(label) for label in wanted]
 
@@ -297,6 +300,10 @@ def report(
             found.figures, signed(labels), bootstrap=bootstrap, seed=seed, resampled=resampled
         ),
         counts={"texts": len(examples)},
+        notes=cut_note(
+            [len(each) for each in encodings_of(task.tokenizer, [text_of(example) for example in examples])],
+            limit_of(model.config),
+        ),
         groupings=(
             labelled("label", labels, measured, resampled),
             grouped("words of the text", names, numbers, measured, by_text),

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from glassformer.errors import InputError
-from glassformer.evaluation.bootstrap import Measured, Numbers, Sums, interval
+from glassformer.evaluation.bootstrap import Array, Measured, Numbers, Sums, interval
 from glassformer.evaluation.score import Score
 
 WORST = 20  # examples that are shown
@@ -172,10 +172,25 @@ def labelled(title: str, names: Sequence[str], measured: Measured, resampled: Su
     return Grouping(title=title, groups=tuple(groups))
 
 
-def worst_of(costs: Sequence[float] | Numbers | np.ndarray, most: int = WORST) -> list[int]:
-    """The numbers of the examples that cost most, the worst first; those that cost nothing are not bad."""
+def cut_note(lengths: Sequence[int], limit: int | None) -> tuple[str, ...]:
+    """What a reader of the figures must know of texts that are longer than the model."""
+    count = 0 if limit is None else sum(length > limit for length in lengths)
+    if not count:
+        return ()
+    texts, its = ("1 text is", "its end was") if count == 1 else (f"{count:,} texts are", "their ends were")
+    return (f"{texts} longer than the {limit:,} tokens that the model reads; {its} not read.",)
+
+
+def worst_of(
+    costs: Sequence[float] | Array, surer: Sequence[float] | Array | None = None, most: int = WORST
+) -> list[int]:
+    """The numbers of the examples that cost most, the worst first; those that cost nothing are not bad.
+
+    Of two that cost the same the one that the model was `surer` of is worse.
+    """
     costs = np.asarray(costs, dtype=np.float64)
-    order = np.argsort(-costs, kind="stable")[:most]
+    sure = np.zeros_like(costs) if surer is None else np.asarray(surer, dtype=np.float64)
+    order = np.lexsort((-sure, -costs))[:most]
     return [int(number) for number in order if costs[number] > 0]
 
 

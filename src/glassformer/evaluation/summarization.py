@@ -22,6 +22,7 @@ from glassformer.evaluation.report import (
     Told,
     asked,
     by_length,
+    cut_note,
     grouped,
     grouped_by_source,
     worst_of,
@@ -29,6 +30,7 @@ from glassformer.evaluation.report import (
 from glassformer.evaluation.score import Score, signature
 from glassformer.evaluation.stemming import stem
 from glassformer.model import Transformer
+from glassformer.tasks.reading import limit_of
 from glassformer.tasks.rewriting import Rewriting
 
 Words = Sequence[str]
@@ -245,6 +247,11 @@ def report(
             FIGURES, signed(found.references, stemming), bootstrap=bootstrap, seed=seed
         ),
         counts={"texts": len(found.sources), "references": sum(map(len, found.references))},
+        settings={"beams": (decoding or task.decoding).num_beams, "stemmer": stemming},
+        notes=cut_note(
+            [len(ids) for ids in task.source_tokenizer.ids([task.prefix + text for text in found.sources])],
+            limit_of(model.config),
+        ),
         groupings=(
             grouped("words of the text", *by_source, found.measured, FIGURES[:3]),
             grouped("words of the summary given", *by_summary, found.measured, FIGURES[:3]),

@@ -23,7 +23,7 @@ from glassformer.evaluation.report import (
     grouped_by_source,
     worst_of,
 )
-from glassformer.evaluation.score import Score
+from glassformer.evaluation.score import FIGURES, Score
 from glassformer.model import Transformer
 from glassformer.tasks.translation import Translation
 
@@ -173,7 +173,7 @@ def line_by_line(found: Judged, pairs: Sequence[Pair], lowercase: bool, bootstra
         lowercase=lowercase,
         bootstrap=bootstrap,
     )
-    return {f"{key}{ONE}": replace(each, name=f"{each.name}, one reference") for key, each in scores.items()}
+    return {f"{key}{ONE}": replace(each, name=FIGURES[f"{key}{ONE}"].name) for key, each in scores.items()}
 
 
 def of_lengths(found: Judged, lowercase: bool) -> Grouping:

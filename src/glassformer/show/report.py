@@ -37,6 +37,16 @@ NOTES = {  # what a person who sees a figure for the first time wants to know
     "f1": "precision and recall in one figure",
     "precision": "how many of those found are right",
     "recall": "how many of those wanted were found",
+    "token_accuracy": "how many words have the right tag, those outside of entities included",
+    "subset_accuracy": "how many texts have exactly the right labels",
+    "answerable_exact_match": "of the questions that have an answer",
+    "answerable_f1": "of the questions that have an answer",
+    "unanswerable_accuracy": "of the questions that have none",
+    "best_exact_match": "if no answer were said from the likelihood on that suits these questions best",
+    "best_f1": "the same by F1",
+    "bleu_one_reference": "each line's reference by itself",
+    "chrf_one_reference": "the same of sequences of characters",
+    "rougeLsum": "the same, line by line of the summary",
     "exact_match": "how many answers are right to the letter, but for case, marks and articles",
     "bleu": "word sequences that the translations share with the references",
     "chrf": "the same of sequences of characters",
@@ -112,8 +122,7 @@ def sections(report: Report) -> Iterator[str]:
         if grouping.groups:
             yield section(f"By {grouping.title}", table(grouping))
     if report.worst:
-        lead = f"The {len(report.worst)} that it does worst on, the worst first."
-        yield section("Worst examples", f'<p class="lead">{lead}</p>' + "".join(map(card, report.worst)))
+        yield section("Worst examples", worst(report.worst))
     yield section("How it was computed", how(report))
 
 
@@ -257,6 +266,15 @@ def figure(key: str) -> Figure:
 def written(key: str, value: float) -> str:
     """A number of a figure's kind."""
     return f"{value:,.{figure(key).digits}f}"
+
+
+def worst(cases: Sequence[Case]) -> str:
+    """The examples, and what their marks mean."""
+    kinds = {mark.kind for case in cases for part in case.parts for mark in part.marks}
+    said = {"right": "found", "missed": "wanted but not given", "wrong": "given but not wanted"}
+    key = " ".join(f'<mark class="{kind}">{said[kind]}</mark>' for kind in said if kind in kinds)
+    lead = f"The {len(cases)} that it does worst on, the worst first. {key}"
+    return f'<p class="lead">{lead}</p>' + "".join(map(card, cases))
 
 
 def card(case: Case) -> str:
