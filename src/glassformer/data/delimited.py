@@ -125,19 +125,24 @@ class Quoted:
         except Unfit as unfit:
             self.waiting.extendleft(reversed(taken))
             return Skipped(self.file, first.number, str(unfit))
+        if broken := [line for line in taken if isinstance(line, Skipped)]:
+            self.waiting.extendleft(reversed(broken))
+            return Skipped(
+                self.file, first.number, f"line {broken[0].line}, inside one of its cells, cannot be read"
+            )
         return Record(first.number, cells)
 
     def _cells(self, text: str, taken: list[Line | Skipped]) -> list[str]:
         """The cells of a record; as long as a quote is open, the next line belongs to it."""
         cells = self._parsed(text)
         while cells is None:
-            line = self._next()
-            if line is not None:
-                taken.append(line)
-            if not isinstance(line, Line) or len(taken) > LONGEST_RECORD:
+            line = self._next() if len(taken) < LONGEST_RECORD else None
+            if line is None:
                 raise Unfit("it opens a quote that is not closed")
-            text = checked(f"{text}\n{line.text}", self.max_characters)
-            cells = self._parsed(text) if '"' in line.text else None
+            taken.append(line)
+            if isinstance(line, Line):
+                text = checked(f"{text}\n{line.text}", self.max_characters)
+                cells = self._parsed(text) if '"' in line.text else None
         return cells
 
     def _parsed(self, text: str) -> list[str] | None:

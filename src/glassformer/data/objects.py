@@ -139,10 +139,10 @@ def _whole(path: Path) -> Table:
         raise InputError(
             f"{path} is not JSON ({error}); give a list of objects, or an object a line"
         ) from error
-    data = value.get("data")
+    data = value.get("data") if isinstance(value, dict) else None
     if not isinstance(data, list):
         raise InputError(
-            f"{path} is an object of {listed(value)}; give a list of objects, an object a line, or one with 'data'"
+            f"{path} is {_what(value)}; give a list of objects, an object a line, or one with 'data'"
         )
     if any(isinstance(each, dict) and "paragraphs" in each for each in data):
         rows = _questions(path, data)
@@ -152,6 +152,10 @@ def _whole(path: Path) -> Table:
         for number, each in enumerate(data, start=1)
     )
     return _table(path, plain, "item")
+
+
+def _what(value: object) -> str:
+    return f"an object of {listed(value)}" if isinstance(value, dict) else f"a single {type(value).__name__}"
 
 
 def _questions(path: Path, articles: list[object]) -> Iterator[Row | Skipped]:

@@ -74,7 +74,9 @@ class Reading:
         """What was said about other kinds of examples is a mistake, not something to pass over."""
         known = set(used)
         for name in ABOUT_EXAMPLES:
-            if name not in known and getattr(self, name) not in (None, False, DEFAULTS[name]):
+            value = getattr(self, name)
+            said = value is not None and value is not False and value != DEFAULTS[name]
+            if said and name not in known:
                 raise InputError(
                     f"{name} was given, but {what} have no such thing; they have {', '.join(sorted(known))}"
                 )
