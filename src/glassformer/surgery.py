@@ -17,7 +17,12 @@ OWN_HEAD = ("head", "labels", "pooler", "pooling", "output_transform", "output_b
 
 
 def with_head(
-    checkpoint: Checkpoint, head: str, labels: Sequence[str] = (), **fields: Any
+    checkpoint: Checkpoint,
+    head: str,
+    labels: Sequence[str] = (),
+    *,
+    next_sentence: bool = False,
+    **fields: Any,
 ) -> tuple[Checkpoint, list[str]]:
     """The same body under `head`, and the names of the parameters that are drawn anew.
 
@@ -25,7 +30,7 @@ def with_head(
     change no shape, as dropout, may be given. A head that stays, with its labels, keeps its weights.
     """
     family, old = FAMILIES[checkpoint.family], checkpoint.transformer
-    raw = raw_with_head(family, checkpoint.raw, head, labels)
+    raw = raw_with_head(family, checkpoint.raw, head, labels, next_sentence)
     config = changed(family.config(raw), dtype=old.config.dtype, **fields)
     new = Transformer(config)
     same = head == old.config.head and tuple(labels) == checkpoint.labels
@@ -50,14 +55,20 @@ def is_answer(name: str, head: str) -> bool:
     return name.startswith("head.output.") and not head.endswith("language-model")
 
 
-def raw_with_head(family: Family, raw: Raw, head: str, labels: Sequence[str]) -> dict[str, Any]:
+def raw_with_head(
+    family: Family, raw: Raw, head: str, labels: Sequence[str], next_sentence: bool = False
+) -> dict[str, Any]:
     """config.json of the same model with another head."""
     said = {key: value for key, value in raw.items() if key not in LABELS_SAID}
     if family.model_type == "transformer":
         said = {key: value for key, value in said.items() if key not in OWN_HEAD}
-        said |= {"head": head, **({"labels": len(labels)} if head in LABEL_HEADS else {})}
+        said |= {
+            "head": head,
+            **({"next_sentence": True} if next_sentence else {}),
+            **({"labels": len(labels)} if head in LABEL_HEADS else {}),
+        }
     else:
-        said["architectures"] = [class_with(family, raw, head)]
+        said["architectures"] = [class_with(family, raw, head, next_sentence)]
     return said | (label_keys(labels) if head in LABEL_HEADS else {})
 
 
@@ -69,9 +80,8 @@ def class_with(family: Family, raw: Raw, head: str, next_sentence: bool = False)
         if architecture is None or architecture.saved_as or architecture.label_names:
             continue
         fields: Mapping[str, Any] = architecture.fields
-        if fields.get("head", "language-model") == head and not is_made_for_another(
-            architecture.requires, raw
-        ):
+        has = fields.get("head", "language-model"), fields.get("next_sentence", False)
+        if has == (head, next_sentence) and not is_made_for_another(architecture.requires, raw):
             return name
     raise InputError(
         f"{family.model_type} has no class with the head {head!r}; start from a checkpoint of another family"

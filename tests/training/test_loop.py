@@ -62,7 +62,12 @@ def test_one_step_is_adamw_without_decay_on_biases_and_norms() -> None:
     model = toy_model(dropout=0.0, dtype="float64")
     before = {name: value.clone() for name, value in weights(model).items()}
     table = TrainingTable(
-        max_steps=1, warmup_steps=0, learning_rate=0.01, weight_decay=0.5, schedule="constant"
+        max_steps=1,
+        warmup_steps=0,
+        learning_rate=0.01,
+        weight_decay=0.5,
+        schedule="constant",
+        label_smoothing=0.1,
     )
     batch = next(toy_batches().epoch(0))
     list(train(model, Listed(batch), table))

@@ -118,24 +118,23 @@ def prepare(
     """Read and build what the recipe's task needs; what cannot be used is refused before a folder is made."""
     kind = checked(recipe)
     origin = None if recipe.model.start is None else Origin.of(recipe.model.start)
-    if origin is None:
-        config_of(
-            recipe.model, kind.fields, {"vocab_size": recipe.tokenizer.vocab_size, **decided(kind, recipe, 2)}
-        )
-    places = locate(data, recipe.data)
-    found: dict[str, Found[Any]] = {
-        role: place.read(kind.kind, recipe.data) for role, place in places.items()
-    }
+    if origin is None:  # a configuration that cannot be is told before the files are read
+        known = {"vocab_size": recipe.tokenizer.vocab_size, **decided(kind, recipe, 2)}
+        config_of(recipe.model, kind.fields, known)
+    found = {role: place.read(kind.kind, recipe.data) for role, place in locate(data, recipe.data).items()}
     examples = {role: each.examples for role, each in found.items()}
-    if recipe.training.metric.lower() not in kind.figures and "dev" in examples:
+    if "dev" in examples and recipe.training.metric.lower() not in map(str.lower, kind.figures):
         raise InputError(
-            f"[training] metric is {recipe.training.metric!r}; a {recipe.task} is measured by one of "
+            f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
             f"{', '.join(kind.figures)}"
         )
     labels = kind.named(examples["train"])
+    for role in ("dev", "test"):
+        refuse_unseen(kind.named(examples.get(role, ())), labels, role)
     folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
     torch.manual_seed(recipe.seed)
     drawn: list[str] = []
+    fields = decided(kind, recipe, len(labels))
     if origin is None:
         tokenizer = tokenizer_of(
             recipe,
@@ -144,12 +143,11 @@ def prepare(
             special=kind.special,
             extra=kind.extra_tokens(recipe),
         )
-        fields = decided(kind, recipe, len(labels))
         checkpoint = new_checkpoint(recipe, tokenizer, labels, kind.fields, fields)
     else:
         tokenizer = origin.tokenizer
-        checkpoint, drawn = continued(recipe, origin, labels, kind.head)
-    checkpoint = replace(checkpoint, raw={**checkpoint.raw, **kind.described(recipe)})
+        checkpoint, drawn = continued(recipe, origin, labels, fields)
+    checkpoint = replace(checkpoint, raw={**checkpoint.raw, **kind.described(recipe, examples["train"])})
     tune(checkpoint.transformer, recipe.tuning)
     model = checkpoint.transformer.to(device)
     lesson = kind(recipe, tokenizer, labels)
@@ -178,6 +176,16 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             "add start = NAME, or leave the method 'whole'"
         )
     return LESSONS[recipe.task]
+
+
+def refuse_unseen(found: Sequence[str], labels: Sequence[str], role: str) -> None:
+    """A label that training never saw cannot be measured."""
+    unseen = [label for label in found if label not in labels]
+    if unseen:
+        raise InputError(
+            f"the {role} files have the label {unseen[0]!r}, which the training files do not have "
+            f"({', '.join(labels)}); mend it, or add examples of it to the training files"
+        )
 
 
 def decided(kind: type[Lesson[Any]], recipe: Recipe, labels: int) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def new_checkpoint(
 
 
 def continued(
-    recipe: Recipe, origin: Origin, labels: Sequence[str], head: str
+    recipe: Recipe, origin: Origin, labels: Sequence[str], decided: Mapping[str, Any]
 ) -> tuple[Checkpoint, list[str]]:
     """The trained model under the task's head, and the parameters that are drawn anew."""
     for name in recipe.model.overrides:
@@ -121,5 +121,11 @@ def continued(
                 f"[model] gives {name} beside start; a trained model keeps its sizes, only {', '.join(TRAINABLE)} "
                 "may be given"
             )
-    wanted = labels if head in LABEL_HEADS else ()
-    return with_head(origin.checkpoint, head, wanted, **recipe.model.overrides)
+    head = decided["head"]
+    return with_head(
+        origin.checkpoint,
+        head,
+        labels if head in LABEL_HEADS else (),
+        next_sentence=decided.get("next_sentence", False),
+        **recipe.model.overrides,
+    )

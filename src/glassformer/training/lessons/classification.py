@@ -1,19 +1,18 @@
 """Classification: one label for a text, or for two that are judged together; or any number of labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from glassformer.data.batch import Batch
 from glassformer.data.batches import ExampleBatches
 from glassformer.data.examples import LabelledText
-from glassformer.evaluation.classification import evaluate, text_of
+from glassformer.evaluation.classification import MULTIPLE, SINGLE, evaluate, text_of
 from glassformer.model import Transformer
 from glassformer.tasks.classification import Classification, Kind
-from glassformer.tasks.reading import batch_of, encoded
+from glassformer.tasks.reading import encoded
+from glassformer.training.lessons.labelled import with_labels
 from glassformer.training.lessons.lesson import Lesson, numbered
 from glassformer.training.loss import LabelLoss, LabelsLoss, Objective, balanced
 from glassformer.training.recipe import Recipe
@@ -23,7 +22,7 @@ class ClassificationLesson(Lesson[LabelledText]):
     """Devlin et al. 2019, section 4.1. A text longer than the recipe allows loses its end."""
 
     kind = "labels"
-    figures = ("loss", "nll", "accuracy", "macro_f1", "micro_f1", "matthews", "calibration_error")
+    figures = tuple(dict.fromkeys(("loss", *SINGLE, *MULTIPLE)))
     head = "sequence-label"
     fields = {"stack": "encoder", "pooler": True}
     special = "bert"
@@ -42,10 +41,10 @@ class ClassificationLesson(Lesson[LabelledText]):
         return tuple(sorted({label for example in examples for label in example.labels}))
 
     @classmethod
-    def described(cls, recipe: Recipe) -> dict[str, Any]:
+    def described(cls, recipe: Recipe, examples: Sequence[LabelledText]) -> dict[str, Any]:
         """Published checkpoints say in the same words whether a text has one label or any number."""
         several = "multi_label" if recipe.data.multiple else "single_label"
-        return {**super().described(recipe), "problem_type": f"{several}_classification"}
+        return {**super().described(recipe, examples), "problem_type": f"{several}_classification"}
 
     def batches(
         self, model: Transformer, examples: Sequence[LabelledText], *, seed: int | None
@@ -55,13 +54,7 @@ class ClassificationLesson(Lesson[LabelledText]):
         targets = self.targets(examples)
         texts = [text_of(example) for example in examples]
         encodings = encoded(self.tokenizer, texts, bounds["max_length"], truncate=True)
-
-        def make(numbers: Sequence[int]) -> Batch:
-            batch = batch_of(model, self.tokenizer, [encodings[number] for number in numbers])
-            labels = targets[list(numbers)]
-            return replace(batch, labels=labels, tokens=labels.numel())
-
-        return ExampleBatches([len(each) for each in encodings], make, seed=seed, **bounds)
+        return with_labels(model, self.tokenizer, encodings, targets, seed=seed, bounds=bounds)
 
     def targets(self, examples: Sequence[LabelledText]) -> Tensor:
         """N numbers, or, where a text may have several labels, N L of 0 and 1."""

@@ -57,7 +57,7 @@ class Lesson(ABC, Generic[Example]):
         return {}
 
     @classmethod
-    def described(cls, recipe: Recipe) -> dict[str, Any]:
+    def described(cls, recipe: Recipe, examples: Sequence[Example]) -> dict[str, Any]:
         """What else config.json says of such a model."""
         return {"task": recipe.task}
 

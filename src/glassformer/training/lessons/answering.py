@@ -1,0 +1,83 @@
+"""Question answering: where in the context the answer starts and ends."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from glassformer.data.batches import ExampleBatches
+from glassformer.data.examples import AnswerSpan, Question
+from glassformer.evaluation.answering import AT_BEST, BY_KIND, FIGURES, evaluate
+from glassformer.model import Transformer
+from glassformer.tasks.answering import WINDOW, Answering, Search
+from glassformer.tasks.reading import limit_of
+from glassformer.text.tokenizer import Encoding
+from glassformer.text.windows import Window, windows
+from glassformer.training.lessons.labelled import with_labels
+from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.loss import Objective, SpanLoss
+from glassformer.training.recipe import Recipe
+
+NOWHERE = (0, 0)  # the first position: this window does not hold the answer
+
+
+class AnsweringLesson(Lesson[Question]):
+    """Devlin et al. 2019, sections 4.2 and 4.3. A long context is learnt in overlapping windows."""
+
+    kind = "questions"
+    figures = ("loss", "nll", *FIGURES, *BY_KIND, *AT_BEST, "best_threshold")
+    head = "answer-span"
+    fields = {"stack": "encoder"}
+    special = "bert"
+
+    @classmethod
+    def texts(cls, examples: Sequence[Question]) -> Iterator[str]:
+        """Every question, and every context once."""
+        yield from dict.fromkeys(example.context for example in examples)
+        yield from (example.question for example in examples)
+
+    @classmethod
+    def described(cls, recipe: Recipe, examples: Sequence[Question]) -> dict[str, Any]:
+        """Whether it may say that there is no answer: where some of the questions have none."""
+        return {
+            **super().described(recipe, examples),
+            "no_answer": any(not example.answers for example in examples),
+        }
+
+    def batches(
+        self, model: Transformer, examples: Sequence[Question], *, seed: int | None
+    ) -> ExampleBatches:
+        """Windows of like length, and where their answers stand."""
+        bounds = self.bounds(model)
+        found = [each for example in examples for each in self.windows(example, bounds["max_length"])]
+        labels = torch.tensor([span for _, span in found])
+        encodings = [one for one, _ in found]
+        return with_labels(model, self.tokenizer, encodings, labels, seed=seed, bounds=bounds)
+
+    def windows(self, example: Question, length: int) -> Iterator[tuple[Encoding, tuple[int, int]]]:
+        """Each window of a context, and the positions at which the first right answer starts and ends."""
+        encoding = self.tokenizer.encode(example.question, example.context)
+        for window in windows(encoding, length):
+            answer = example.answers[0] if example.answers else None
+            yield window.encoding, NOWHERE if answer is None else span_in(window, answer)
+
+    def objective(self, examples: Sequence[Question]) -> Objective:
+        """Cross-entropy of both ends."""
+        return SpanLoss()
+
+    def measure(self, model: Transformer, examples: Sequence[Question]) -> Mapping[str, float]:
+        """Exact match and F1."""
+        length = min(self.recipe.data.max_length, limit_of(model.config) or WINDOW)
+        unanswered = any(not example.answers for example in examples)
+        task = Answering(self.tokenizer, Search(window=length, no_answer=unanswered))
+        return evaluate(task, model, examples)
+
+
+def span_in(window: Window, answer: AnswerSpan) -> tuple[int, int]:
+    """The positions of an answer's first and last token, if the window holds it whole."""
+    start, end = answer.start, answer.start + len(answer.text)
+    offsets = window.encoding.offsets
+    touched = [place for place in window.places if offsets[place][0] < end and offsets[place][1] > start]
+    if not touched or offsets[touched[0]][0] > start or offsets[touched[-1]][1] < end:
+        return NOWHERE
+    return touched[0], touched[-1]

@@ -1,0 +1,26 @@
+"""Summarization: a short text from a long one, learnt as translations are."""
+
+from collections.abc import Mapping, Sequence
+
+from glassformer.data.examples import Pair
+from glassformer.evaluation import summarization
+from glassformer.model import Transformer
+from glassformer.tasks.summarization import Summarization
+from glassformer.training.lessons.translation import TranslationLesson
+
+
+class SummarizationLesson(TranslationLesson):
+    """Rush et al. 2015. What is too long loses its end: what matters mostly stands at the beginning."""
+
+    figures = ("loss", "nll", *summarization.FIGURES)
+    task_kind = Summarization
+
+    def encoded(self, examples: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:
+        """Ids of the sources, and of what is written."""
+        sources, targets = super().encoded(examples)
+        longest = self.recipe.data.max_length
+        return [self.task.cut(ids, longest) if len(ids) > longest else ids for ids in sources], targets
+
+    def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
+        """ROUGE of the model's own summaries."""
+        return summarization.evaluate(self.task, model, examples, self.recipe.decoding)

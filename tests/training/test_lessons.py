@@ -1,0 +1,294 @@
+"""Every task learns from a handful of examples, is saved, opened, asked, and goes on after a kill to the same bits."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+import glassformer as gf
+from glassformer.errors import InputError
+from glassformer.pretrained import load_transformer
+from glassformer.training.checkpoint import read_tensors
+from glassformer.training.recipe import Recipe
+from glassformer.training.record import Record
+from glassformer.training.run import prepare, run_recipe
+
+SIZES = {"d_model": 16, "heads": 2, "d_ff": 32, "dropout": 0.1, "max_positions": 64}
+ENCODER = {"family": "bert", **SIZES, "encoder_layers": 2}
+PAIR = {**SIZES, "encoder_layers": 1, "decoder_layers": 1, "positions": "sinusoidal"}
+TRAINING = {
+    "max_tokens": 256, "max_examples": 8, "max_steps": 30, "learning_rate": 0.01, "warmup_steps": 4,
+    "schedule": "linear", "log_every": 5, "evaluate_every": 15, "checkpoint_every": 10,
+}  # fmt: skip
+GOOD, BAD = ("good", "fine", "lovely", "great"), ("bad", "poor", "dull", "awful")
+STORY = "The cat sat down. The dog ran away. A bird sang well. The cat ran home. The dog sat still. "
+
+
+def labelled(*, several: bool = False, seconds: bool = False) -> str:
+    rows = []
+    for number in range(32):
+        word, label = ((GOOD, "yes"), (BAD, "no"))[number % 2]
+        cells = [f"a {word[number % 4]} film {number % 5}"]
+        cells += ["and more"] if seconds else []
+        rows.append("\t".join([*cells, f"{label},film" if several else label]))
+    head = "\t".join(["text", *(["pair"] if seconds else []), "label"])
+    return "\n".join([head, *rows]) + "\n"
+
+
+def tagged() -> str:
+    names = ("Anna", "Paul", "Eva", "Otto")
+    return "\n".join(
+        f"today\tO\n{name}\tB-PER\nSmith\tI-PER\nwent\tO\nto\tO\nRome\tB-LOC\n" for name in names * 8
+    )
+
+
+def asked(*, unanswered: bool = False) -> str:
+    rows = []
+    for number, place in enumerate(("Rome", "Paris", "Oslo", "Bonn") * 8):
+        context = f"Anna lives in {place} and works there."
+        answers = [{"text": place, "answer_start": context.index(place)}]
+        if unanswered and number % 4 == 0:
+            answers = []
+        row = {"id": str(number), "question": "where does Anna live", "context": context, "answers": answers}
+        rows.append(json.dumps(row))
+    return "\n".join(rows) + "\n"
+
+
+def pairs() -> str:
+    words = {"one": "un", "two": "deux", "three": "trois", "four": "quatre"}
+    return "".join(f"{a} {b}\t{words[a]} {words[b]}\n" for a in words for b in words) * 2
+
+
+def texts() -> str:
+    return "".join(f"{STORY * 2}Number {number} ends here.\n" for number in range(12))
+
+
+TASKS: dict[str, tuple[str, str, dict[str, Mapping[str, object]]]] = {
+    "classification": ("train.tsv", labelled(), {"model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90}}),
+    "several labels": ("train.tsv", labelled(several=True), {
+        "data": {"multiple": True}, "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90},
+        "training": {"metric": "micro_f1"},
+    }),
+    "pairs of texts": ("train.tsv", labelled(seconds=True), {
+        "data": {"pair": "pair"}, "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90},
+        "training": {"class_weights": "balanced", "metric": "accuracy"},
+    }),
+    "tagging": ("train.conll", tagged(), {
+        "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90}, "training": {"metric": "f1"},
+    }),
+    "answering": ("train.jsonl", asked(), {
+        "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 120}, "training": {"metric": "f1"},
+    }),
+    "no answer": ("train.jsonl", asked(unanswered=True), {
+        "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 120}, "training": {"metric": "f1"},
+    }),
+    "translation": ("train.tsv", pairs(), {
+        "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"num_beams": 2, "beyond_source": 3},
+        "training": {"metric": "bleu"},
+    }),
+    "summarization": ("train.tsv", pairs(), {
+        "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"num_beams": 2, "beyond_source": 3},
+        "training": {"metric": "rougeL"},
+    }),
+    "generation": ("train.txt", texts(), {
+        "model": {"family": "gpt2", **SIZES, "decoder_layers": 2}, "tokenizer": {"kind": "byte-bpe", "vocab_size": 300},
+        "pretraining": {"context": 16},
+    }),
+    "masking": ("train.txt", texts(), {
+        "model": {**ENCODER, "family": "roberta"},
+        "tokenizer": {"kind": "byte-bpe", "vocab_size": 320, "special": "roberta"}, "pretraining": {"context": 24},
+    }),
+    "neighbours": ("train.txt", texts(), {
+        "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90},
+        "pretraining": {"context": 32, "next_sentence": True, "whole_words": True},
+    }),
+    "denoising": ("train.txt", texts(), {
+        "model": PAIR, "tokenizer": {"vocab_size": 80}, "pretraining": {"context": 32},
+    }),
+    "infilling": ("train.txt", texts(), {
+        "model": PAIR, "tokenizer": {"vocab_size": 80}, "pretraining": {"context": 32, "corruption": "infilling"},
+    }),
+}  # fmt: skip
+NAMED = {
+    "several labels": "classification", "pairs of texts": "classification", "no answer": "answering",
+    "neighbours": "masking", "infilling": "denoising",
+}  # fmt: skip
+
+
+def recipe_of(name: str, **training: object) -> Recipe:
+    file, _, tables = TASKS[name]
+    values: dict[str, object] = {"task": NAMED.get(name, name), "seed": 3}
+    values |= {key: dict(table) for key, table in tables.items() if key not in ("data", "training")}
+    values["data"] = {"train": file, "dev": file, "max_length": 48, **tables.get("data", {})}
+    values["training"] = {**TRAINING, **tables.get("training", {}), **training}
+    return Recipe.from_dict(values)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return folder
+
+
+def write(data: Path, name: str) -> None:
+    file, text, _ = TASKS[name]
+    (data / file).write_text(text, "utf-8")
+
+
+def evaluations(records: list[Record]) -> list[Mapping[str, float]]:
+    return [each.metrics for each in records if each.kind == "evaluation" and each.metrics is not None]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_learnt_from_nothing(name: str, data: Path, tmp_path: Path) -> None:
+    write(data, name)
+    recipe = recipe_of(name)
+    prepared = prepare(recipe, [str(data)], tmp_path / "run")
+    records = list(prepared.records())
+    _, last = evaluations(records)
+    losses = [each.loss for each in records if each.kind == "train" and each.loss is not None]
+    assert losses[-1] < losses[0]
+    assert set(last) <= set(prepared.lesson.figures)
+    assert recipe.training.metric.lower() in {figure.lower() for figure in last}
+    assert type(gf.load(tmp_path / "run" / "best").task).__name__ in ANSWERS
+    for each, parameter in gf.load(tmp_path / "run" / "last").transformer.named_parameters():
+        assert torch.equal(parameter, prepared.model.get_parameter(each)), each
+
+
+ANSWERS = {"Classification", "Tagging", "Answering", "Translation", "Summarization", "Generation", "Filling"}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_killed_run_ends_with_the_same_bits(name: str, data: Path, tmp_path: Path) -> None:
+    write(data, name)
+    recipe = recipe_of(name, max_steps=12, checkpoint_every=4, evaluate_every=5)
+    list(run_recipe(recipe, [str(data)], tmp_path / "whole"))
+    for record in run_recipe(recipe, [str(data)], tmp_path / "killed"):
+        if record.kind == "checkpoint":
+            break
+    list(run_recipe(recipe, [str(data)], tmp_path / "killed", resume=True))
+    whole, killed = (
+        read_tensors(tmp_path / run / "checkpoints" / "step-12" / "model.safetensors")
+        for run in ("whole", "killed")
+    )
+    assert all(torch.equal(whole[each], killed[each]) for each in whole)
+
+
+@pytest.fixture
+def trained(data: Path, tmp_path: Path) -> Path:
+    write(data, "neighbours")
+    list(run_recipe(recipe_of("neighbours", max_steps=2), [str(data)], tmp_path / "pretrained"))
+    return tmp_path / "pretrained" / "best"
+
+
+def tuned(name: str, start: Path, tuning: dict[str, object], **training: object) -> Recipe:
+    values = recipe_of(name, **training).to_dict()
+    return Recipe.from_dict({**values, "model": {"start": str(start)}, "tuning": tuning, "tokenizer": {}})
+
+
+@pytest.mark.parametrize("name", ["classification", "several labels", "tagging", "no answer", "neighbours"])
+def test_a_trained_model_is_fine_tuned(name: str, trained: Path, data: Path, tmp_path: Path) -> None:
+    write(data, name)
+    prepared = prepare(tuned(name, trained, {}), [str(data)], tmp_path / "run")
+    before = load_transformer(trained).transformer
+    for each, parameter in prepared.model.named_parameters():
+        if not each.startswith("head."):
+            assert torch.equal(parameter, before.get_parameter(each)), each
+    assert all(each.startswith("head.") for each in prepared.drawn)
+    first, last = evaluations(list(prepared.records()))
+    assert last["loss"] < first["loss"]
+    assert gf.load(tmp_path / "run" / "best").checkpoint.family == "bert"
+
+
+def test_lora_learns_beside_what_stays(trained: Path, data: Path, tmp_path: Path) -> None:
+    write(data, "classification")
+    recipe = tuned("classification", trained, {"method": "lora", "rank": 2, "targets": ["*attention.*"]})
+    prepared = prepare(recipe, [str(data)], tmp_path / "run")
+    list(prepared.records())
+    before = load_transformer(trained).transformer
+    for each, parameter in prepared.model.named_parameters():
+        if ".lora_" not in each and not each.startswith("head."):
+            assert torch.equal(parameter, before.get_parameter(each)), each
+    folder = tmp_path / "run" / "last"
+    assert (folder / "adapter_config.json").is_file()
+    assert not (folder / "model.safetensors").exists()
+    model = gf.load(folder)
+    batch = next(prepared.batches.epoch(0))
+    with torch.no_grad():
+        expected = prepared.model.eval()(**batch.inputs())
+        torch.testing.assert_close(model.transformer(**batch.inputs()), expected, rtol=0, atol=1e-5)
+    assert model("a lovely film").label in ("yes", "no")
+    assert model.trace("a lovely film").verify().max_relative_error < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("tuning", "stays"),
+    [
+        ({"method": "head"}, lambda name: not name.startswith("head.")),
+        ({"frozen_layers": 1}, lambda name: name.startswith(("tokens", "encoder.embedding", "encoder.layers.0"))),
+        ({"freeze": ["*.bias"]}, lambda name: name.endswith(".bias")),
+    ],
+    ids=["head", "layers", "patterns"],
+)  # fmt: skip
+def test_what_is_frozen_stays(tuning: dict, stays, trained: Path, data: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def,type-arg]
+    write(data, "tagging")
+    prepared = prepare(tuned("tagging", trained, tuning, max_steps=3), [str(data)], tmp_path / "run")
+    before = {name: parameter.clone() for name, parameter in prepared.model.named_parameters()}
+    list(prepared.records())
+    for name, parameter in prepared.model.named_parameters():
+        assert torch.equal(parameter, before[name]) == stays(name), name
+
+
+def test_lower_layers_learn_more_slowly(trained: Path, data: Path, tmp_path: Path) -> None:
+    """Adam's first step moves a weight by its rate, whatever its gradient: the steps stand in the rates' ratio."""
+    write(data, "tagging")
+    tuning = {"layer_decay": 0.5, "head_learning_rate": 0.04}
+    recipe = tuned("tagging", trained, tuning, max_steps=1, schedule="constant", warmup_steps=0, eps=1e-12)
+    prepared = prepare(recipe, [str(data)], tmp_path / "run")
+    before = {name: parameter.clone() for name, parameter in prepared.model.named_parameters()}
+    list(prepared.records())
+    steps = {
+        name: (parameter - before[name]).abs().max().item()
+        for name, parameter in prepared.model.named_parameters()
+    }
+    assert steps["head.output.weight"] == pytest.approx(0.04, rel=1e-3)
+    assert steps["encoder.layers.1.feed_forward.up.weight"] == pytest.approx(0.005, rel=1e-3)
+    assert steps["encoder.layers.0.feed_forward.up.weight"] == pytest.approx(0.0025, rel=1e-3)
+    assert steps["tokens.weight"] == pytest.approx(0.00125, rel=1e-3)
+
+
+def test_the_test_files_are_scored_with_the_best_weights(data: Path, tmp_path: Path) -> None:
+    write(data, "classification")
+    values = recipe_of("classification").to_dict()
+    recipe = Recipe.from_dict({**values, "data": {**values["data"], "test": "train.tsv"}})
+    records = list(run_recipe(recipe, [str(data)], tmp_path / "run"))
+    best = min(evaluations(records), key=lambda metrics: metrics["loss"])
+    assert records[-1].kind == "test"
+    assert records[-1].metrics == pytest.approx(best, rel=1e-5)
+
+
+REFUSED = {
+    "a label that training lacks": ("dev.tsv", "text\tlabel\na film\tmaybe\n", "label 'maybe'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_examples_that_do_not_fit_are_refused(name: str, data: Path, tmp_path: Path) -> None:
+    write(data, "classification")
+    file, text, said = REFUSED[name]
+    (data / file).write_text(text, "utf-8")
+    values = recipe_of("classification").to_dict()
+    recipe = Recipe.from_dict({**values, "data": {**values["data"], "dev": file}})
+    with pytest.raises(InputError, match=said):
+        prepare(recipe, [str(data)], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_lora_needs_something_to_stand_beside() -> None:
+    values = recipe_of("classification").to_dict()
+    recipe = Recipe.from_dict({**values, "tuning": {"method": "lora"}})
+    with pytest.raises(InputError, match="names no trained model to start from"):
+        prepare(recipe, ["data"], "run")
