@@ -39,6 +39,20 @@ TRANSPOSED_THIRDS = Reshape(  # q beside k beside v
     theirs=lambda pieces: torch.cat([_turned(piece) for piece in pieces], dim=-1),
 )
 
+
+def pairs(heads: int) -> Reshape:
+    """The two numbers of a head that turn together stored side by side, and not in two halves."""
+
+    def ours(w: Tensor) -> tuple[Tensor, ...]:
+        return (w.reshape(heads, -1, 2, *w.shape[1:]).transpose(1, 2).reshape(w.shape),)
+
+    def theirs(pieces: Sequence[Tensor]) -> Tensor:
+        (w,) = pieces
+        return w.reshape(heads, 2, -1, *w.shape[1:]).transpose(1, 2).reshape(w.shape)
+
+    return Reshape(ours=ours, theirs=theirs)
+
+
 # ------------------------------------------------------------------ rules
 
 

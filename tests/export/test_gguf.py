@@ -14,7 +14,6 @@ from tokenizers import Tokenizer as Backend
 from glassformer.cli.main import run
 from glassformer.errors import InputError
 from glassformer.export import gguf as export
-from glassformer.export.gguf_kinds import pairs
 from glassformer.export.gguf_tokenizer import FALLBACK, LLAMA3, QWEN2, described
 from glassformer.export.options import Options
 from glassformer.families import FAMILIES
@@ -23,6 +22,7 @@ from glassformer.pretrained import Checkpoint
 from glassformer.tasks.model import Model
 from glassformer.text import sentencepiece
 from glassformer.text.tokenizer import Tokenizer
+from glassformer.weights import pairs
 
 from ..families.harness import perturb
 from . import llama_cpp

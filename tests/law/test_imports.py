@@ -16,7 +16,7 @@ RUNGS = (
     ("model",),
     ("families",),
     ("pretrained", "surgery", "adapters"),
-    ("text", "data"),
+    ("text", "data", "foreign"),
     ("tasks", "decoding"),
     ("training", "evaluation", "inspection"),
     ("show", "engine", "export"),

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
-from glassformer.export import ctranslate2_file
-from glassformer.export.ctranslate2_kinds import KINDS, made, rules, slowness
+from glassformer.export.ctranslate2_kinds import KINDS, slowness
 from glassformer.export.huggingface import stored_kind
 from glassformer.export.options import Options
 from glassformer.export.program import kind_of, plain
+from glassformer.foreign import ctranslate2_file
+from glassformer.foreign.ctranslate2_names import made, rules
 from glassformer.model import DTYPES
 from glassformer.tasks.model import Model
 from glassformer.tasks.rewriting import Rewriting

@@ -3,7 +3,7 @@
 llama.cpp, by Gerganov and others; the names are those of its `gguf` package.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from glassformer.config import TransformerConfig
 from glassformer.export.program import Kind
 from glassformer.nn.position import Rotary
-from glassformer.weights import AS_IS, THIRDS, Reshape, Rule, rule
+from glassformer.weights import AS_IS, THIRDS, Reshape, Rule, pairs, rule
 
 Value = bool | int | float | str
 
@@ -22,19 +22,6 @@ class Decoder(Kind):
     """A kind of decoder, and what its file says beside its weights."""
 
     keys: Callable[[TransformerConfig], Mapping[str, Value]]
-
-
-def pairs(heads: int) -> Reshape:
-    """The rows of each head so that the two numbers which turn together lie side by side, and not in two halves."""
-
-    def ours(w: Tensor) -> tuple[Tensor, ...]:
-        return (w.reshape(heads, -1, 2, *w.shape[1:]).transpose(1, 2).reshape(w.shape),)
-
-    def theirs(pieces: Sequence[Tensor]) -> Tensor:
-        (w,) = pieces
-        return w.reshape(heads, 2, -1, *w.shape[1:]).transpose(1, 2).reshape(w.shape)
-
-    return Reshape(ours=ours, theirs=theirs)
 
 
 # ------------------------------------------------------------------ weights
