@@ -10,6 +10,7 @@ from glassformer import pretrained
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
+from glassformer.foreign import reading
 from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
@@ -105,9 +106,14 @@ class Model:
 def load(name: str | Path, *, task: str | None = None) -> Model:
     """A model by the name of one that ships, a checkpoint folder, or a name on the hub.
 
+    The folder may be one that CTranslate2 or llama2.c wrote.
+
     `task` chooses among those that a model of several is made for, such as T5: "translation" or "summarization".
     """
     folder = pretrained.resolve(name)
+    foreign = reading.read(folder)
+    if foreign is not None:
+        return Model(foreign.checkpoint, foreign.tokenizer, foreign.source_tokenizer, task=task)
     checkpoint = pretrained.load_transformer(folder)
     return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder), task=task)
 
