@@ -1,5 +1,6 @@
 """`glassformer translate` and `models` on the models that ship."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -41,14 +42,31 @@ def test_no_input_gives_no_output(call: Call) -> None:
 
 
 def test_json_carries_every_tokens_probability(call: Call) -> None:
-    result = call("translate", "I love data", *MODEL, "--json")
+    result = call("translate", "I love data", *MODEL, "--json", "--tokens")
     answer = json.loads(result.out)
-    assert answer["source"] == "I love data"
-    assert answer["text"] == "j' aime les données"
+    assert answer["translation"] == "j' aime les données"
     assert answer["complete"] is True
     assert [token["token"] for token in answer["tokens"]][:2] == ["j'", "aime"]
     assert all(-0.1 < token["log_probability"] <= 0 for token in answer["tokens"])
-    assert json.loads(call("translate", *MODEL, "--json", stdin="\n").out) == {"source": "", "text": ""}
+    assert json.loads(call("translate", *MODEL, "--json", stdin="\n").out) == {"translation": ""}
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_a_file_is_translated_line_by_line(call: Call, tmp_path: Path, end: str) -> None:
+    path = tmp_path / f"texts.jsonl{end}"
+    data = "".join(json.dumps({"text": text, "id": 7}) + "\n" for text in SENTENCES).encode()
+    path.write_bytes(gzip.compress(data) if end else data)
+    result = call("translate", "--input", str(path), *MODEL, "--json", "--batch", "2")
+    assert list(map(json.loads, result.out.splitlines())) == [
+        {"translation": translation} for translation in SENTENCES.values()
+    ]
+
+
+def test_a_mistake_in_the_last_line_leaves_nothing_half_written(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "texts.txt"
+    path.write_text("I love data\n\nI love cheese\n", "utf-8")
+    result = call("translate", "--input", str(path), *MODEL, "--batch", "1")
+    assert_refused(result, "cheese", "vocabulary", "(text 3)")
 
 
 @pytest.mark.parametrize("beams", ["1", "4"])
@@ -131,7 +149,9 @@ def test_a_file_in_place_of_a_folder(call: Call, saved: Path) -> None:
 
 def test_a_model_that_does_not_translate_is_refused(call: Call, tmp_path: Path) -> None:
     config = {"model_type": "bert", "vocab_size": 9, "hidden_size": 4, "num_attention_heads": 2}
-    assert_refused(call("translate", "I", "--model", str(bert(tmp_path, config))), "does not translate")
+    assert_refused(
+        call("translate", "I", "--model", str(bert(tmp_path, config))), "fills in hidden words", "translates"
+    )
 
 
 def bert(folder: Path, raw: dict[str, object]) -> Path:

@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import length_hint
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from glassformer.cli.options import Decorator
+from glassformer.cli.options import Decorator, one_thread_for_little
 from glassformer.cli.progress import counting
 from glassformer.errors import InputError
+
+if TYPE_CHECKING:
+    from glassformer.tasks.model import Model
+    from glassformer.tasks.task import Text
 
 Row = Mapping[str, str]
 Answer = TypeVar("Answer")
@@ -257,23 +261,75 @@ def at_keyboard(texts: Sequence[str], input_file: str | None) -> bool:
     return typing
 
 
+def answers_of(
+    model: "Model",
+    rows: Iterator[Row],
+    text_of: Callable[[Row], "Text"],
+    options: Mapping[str, Any],
+    *,
+    texts: Sequence[str],
+    input_file: str | None,
+    batch: int,
+    things: str = "texts",
+) -> Iterator[tuple[Row, Any]]:
+    """Each row with the model's answer to it; who types is answered line by line."""
+    typed = at_keyboard(texts, input_file)
+    if texts:
+        one_thread_for_little(model)
+
+    def answers(lot: list[Row]) -> list[Any]:
+        return list(model(list(map(text_of, lot)), **options))
+
+    def check(lot: list[Row]) -> None:
+        model.task.check(model.transformer, list(map(text_of, lot)), **options)
+
+    return answered(
+        rows, 1 if typed else batch, answers, things=things, check=check, counted=not texts and not typed
+    )
+
+
 def answered(
     rows: Iterator[Row],
     size: int,
     answers: Callable[[list[Row]], Iterable[Answer]],
     *,
     things: str,
+    check: Callable[[list[Row]], None] | None = None,
     counted: bool = True,
 ) -> Iterator[tuple[Row, Answer | None]]:
-    """Each row with its answer, so many at a time; a row whose first field is blank has none, and keeps its place."""
-    total = length_hint(rows, 0) or None
-    with counting(things, when=counted, total=total) as count:
+    """Each row with its answer, so many at a time; a row whose first field is blank has none, and keeps its place.
+
+    `check` refuses rows that cannot be answered. What is there as a whole, as a file is, is checked as a whole before
+    the first answer, so that a mistake in its last line does not leave half of the output behind.
+    """
+    total = length_hint(rows, 0)
+    if total and check is not None:
+        known = list(rows)
+        checked(known, check, size)
+        rows = iter(known)
+    with counting(things, when=counted, total=total or None) as count:
         while lot := list(islice(rows, size)):
             asked = [row for row in lot if not blank(row)]
             found = iter(answers(asked) if asked else ())
             for row in lot:
                 yield row, None if blank(row) else next(found)
             count(len(lot))
+
+
+def checked(rows: Sequence[Row], check: Callable[[list[Row]], None], size: int) -> None:
+    """Refuse a row that cannot be answered, and say which it is."""
+    asked = [(number, row) for number, row in enumerate(rows, start=1) if not blank(row)]
+    for start in range(0, len(asked), size):
+        lot = asked[start : start + size]
+        try:
+            check([row for _, row in lot])
+        except InputError:
+            for number, row in lot:
+                try:
+                    check([row])
+                except InputError as error:
+                    raise InputError(f"{error} (text {number})" if len(rows) > 1 else str(error)) from error
+            raise
 
 
 def blank(row: Row) -> bool:

@@ -1,5 +1,6 @@
 """Options that several commands share, and what their words stand for."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,27 @@ from glassformer.errors import InputError
 if TYPE_CHECKING:
     from glassformer.decoding.options import Decoding
     from glassformer.tasks.model import Model
+    from glassformer.tasks.rewriting import Rewriting
     from glassformer.tasks.translation import Translation
 
 TRANSLATOR = "tatoeba-en-fr"  # the translator that ships
+DOES = {  # task -> the verb that asks for it, if one does, and what such a model does
+    "translation": ("translate", "translates"),
+    "summarization": ("summarize", "summarises texts"),
+    "classification": ("classify", "labels texts"),
+    "tagging": ("tag", "finds names in texts"),
+    "answering": ("answer", "answers questions"),
+    "generation": ("generate", "goes on with texts"),
+    "filling": (None, "fills in hidden words"),
+    "hidden": (None, "gives rows of numbers and has no task"),
+}
+DEFAULTS = {  # task -> the model that ships for it
+    "translation": TRANSLATOR,
+    "summarization": "summaries",
+    "classification": "sentiment",
+    "tagging": "entities",
+    "answering": "answers",
+}
 SMALL = 20_000_000  # parameters
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -57,17 +76,50 @@ def chosen_device(name: str) -> str:
         raise InputError(f"there is no device {name!r}; use cpu, cuda or auto") from error
 
 
+def model_option(default: str) -> Decorator:
+    """The model that a verb uses, by default the one that ships for it."""
+    return click.option(
+        "--model",
+        "name",
+        default=default,
+        show_default=True,
+        help="A model that ships, a checkpoint folder, or a name on the hub.",
+    )
+
+
+def asked(name: str, task: str, device: str) -> "Model":
+    """A model for this task, on this device."""
+    from glassformer.tasks.model import Model, load, tasks_for
+
+    model = load(known(name, task))
+    possible = tasks_for(model.checkpoint)
+    if task not in possible:
+        verb, does = DOES[possible[0]]
+        use = f"use `glassformer {verb}`, or " if verb else ""
+        raise InputError(f"{name} {does}; {use}give --model one that {DOES[task][1]}")
+    if task != possible[0]:
+        model = Model(model.checkpoint, model.tokenizer, model.source_tokenizer, task=task)
+    model.transformer.to(chosen_device(device)).eval()
+    return model
+
+
+def known(name: str, task: str) -> str:
+    """The name, unless it is the default of a verb for which this installation has no model."""
+    from glassformer.shipped import shipped
+
+    if name in DEFAULTS.values() and name not in shipped() and not os.path.isdir(name):
+        raise InputError(
+            f"no model that {DOES[task][1]} ships here; give one: --model FOLDER, or a name on the hub"
+        )
+    return name
+
+
 def translator(name: str, device: str) -> "tuple[Model, Translation]":
     """A model that translates, and its task."""
-    from glassformer.tasks.model import load
     from glassformer.tasks.translation import Translation
 
-    model = load(name)
-    if not isinstance(model.task, Translation):
-        raise InputError(
-            f"{name} does not translate: its head is {model.config.head}; use a translator, {TRANSLATOR}"
-        )
-    model.transformer.to(chosen_device(device)).eval()
+    model = asked(name, "translation", device)
+    assert isinstance(model.task, Translation)
     return model, model.task
 
 
@@ -79,7 +131,7 @@ def one_thread_for_little(model: "Model") -> None:
         torch.set_num_threads(1)
 
 
-def decoding_of(task: "Translation", beams: int | None, length_penalty: float | None) -> "Decoding":
+def decoding_of(task: "Rewriting", beams: int | None, length_penalty: float | None) -> "Decoding":
     """The model's own way of writing, changed where an option says so."""
     changes: dict[str, Any] = {"num_beams": beams, "length_penalty": length_penalty}
     return replace(task.decoding, **{name: value for name, value in changes.items() if value is not None})

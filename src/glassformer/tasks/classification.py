@@ -94,7 +94,9 @@ class Classification:
         rows = in_order(read(model, self.tokenizer, encodings), len(texts))
         return [self.told(row, top, threshold) for row in rows]
 
-    def check(self, model: Transformer, texts: Sequence[Text], *, truncate: bool = False) -> None:
+    def check(
+        self, model: Transformer, texts: Sequence[Text], *, truncate: bool = False, **options: object
+    ) -> None:
         """Refuse what `answer` would, before anything is computed."""
         encoded(self.tokenizer, texts, limit_of(model.config), truncate=truncate)
 

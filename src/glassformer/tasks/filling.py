@@ -45,11 +45,19 @@ class Filling:
         """Each text with its hidden words filled in, each by itself; `top` candidates are told of each."""
         if top < 1:
             raise InputError(f"top is {top}; ask for 1 word or more")
+        return in_order(self.each(model, self.encoded(model, texts), top), len(texts))
+
+    def encoded(self, model: Transformer, texts: Sequence[Text]) -> list[Encoding]:
+        """Each text cut into tokens; one without a hidden word is refused."""
         encodings = encoded(self.tokenizer, texts, limit_of(model.config))
         if not all(self.hidden(encoding) for encoding in encodings):
             mask = None if self.tokenizer.mask_id is None else self.tokenizer.token(self.tokenizer.mask_id)
             raise InputError(f"no word of the text is hidden; write {mask or 'the mask token'} in its place")
-        return in_order(self.each(model, encodings, top), len(texts))
+        return encodings
+
+    def check(self, model: Transformer, texts: Sequence[Text], **options: object) -> None:
+        """Refuse what `answer` would, before anything is computed."""
+        self.encoded(model, texts)
 
     def hidden(self, encoding: Encoding) -> list[int]:
         """The places of the hidden words."""

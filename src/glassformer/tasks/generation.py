@@ -44,6 +44,10 @@ class Generation:
             found.append(Continuation(text=f"{text}{new}", new=new, log_probabilities=best.log_probabilities))
         return found
 
+    def check(self, model: Transformer, texts: Sequence[Text], **options: object) -> None:
+        """Refuse what `answer` would, before anything is computed."""
+        encoded(self.tokenizer, texts, model.config.max_positions)
+
     def run(self, model: Transformer, text: Text) -> Run:
         """The run that reads this text: at each position, what may come next."""
         return one_run(model, self.tokenizer, text, str(self.answer(model, [text])[0]))

@@ -42,6 +42,10 @@ class Hidden:
             for encoding, rows in zip(encodings, found, strict=True)
         ]
 
+    def check(self, model: Transformer, texts: Sequence[Text], **options: object) -> None:
+        """Refuse what `answer` would, before anything is computed."""
+        encoded(self.tokenizer, texts, limit_of(model.config))
+
     def run(self, model: Transformer, text: Text) -> Run:
         """The one run that reads this text."""
         return one_run(model, self.tokenizer, text, str(self.answer(model, [text])[0]))

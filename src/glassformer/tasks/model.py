@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from glassformer import pretrained
+from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
@@ -114,7 +114,8 @@ def load(name: str | Path, *, task: str | None = None) -> Model:
     foreign = reading.read(folder)
     if foreign is not None:
         return Model(foreign.checkpoint, foreign.tokenizer, foreign.source_tokenizer, task=task)
-    checkpoint = pretrained.load_transformer(folder)
+    checkpoint = adapters.load_whole(folder)
+    folder = adapters.tokenizer_folder(folder)
     return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder), task=task)
 
 

@@ -252,9 +252,19 @@ class Rewriting:
         decoding = (decoding or self.decoding).changed(**options)
         return task.rewrite(model, self.plain(texts), decoding, truncate=truncate)
 
-    def check(self, model: Transformer, texts: Sequence[Text], *, truncate: bool = False) -> None:
+    def check(
+        self,
+        model: Transformer,
+        texts: Sequence[Text],
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        truncate: bool = False,
+        **options: object,
+    ) -> None:
         """Refuse what `answer` would, before anything is computed."""
-        self.sources(self.plain(texts), model.config, truncate=truncate)
+        task = self.between(source_language, target_language)
+        task.sources(task.plain(texts), model.config, truncate=truncate)
 
     def plain(self, texts: Sequence[Text]) -> list[str]:
         """Texts that are no pairs."""

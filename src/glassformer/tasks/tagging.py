@@ -113,6 +113,8 @@ class Tagging:
     def __init__(self, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
         self.tokenizer, self.labels = tokenizer, tuple(labels)
         self.scheme = Scheme(labels)
+        read = [self.scheme.read(label)[1] for label in labels if label != OUTSIDE]
+        self.kinds = tuple(dict.fromkeys(read))  # of entities, in the labels' order
 
     def answer(
         self,
@@ -203,9 +205,10 @@ class Tagging:
         numbers: list[int] = likeliest.indices.tolist()
         return list(zip([self.labels[number] for number in numbers], likeliest.values.tolist(), strict=True))
 
-    def check(self, model: Transformer, texts: Sequence[Text]) -> None:
-        """Refuse what `answer` would, before anything is computed."""
-        encoded(self.tokenizer, [single(text, "names are found in") for text in texts], None)
+    def check(self, model: Transformer, texts: Sequence[Text], **options: object) -> None:
+        """Refuse what `answer` would, before anything is computed: pairs, for no text is too long."""
+        for text in texts:
+            single(text, "names are found in")
 
     def run(self, model: Transformer, text: Text) -> Run:
         """The run that tags this text; of a long one that of its first window."""

@@ -25,5 +25,8 @@ class Task(Protocol):
     def answer(self, model: Transformer, texts: Sequence[Text]) -> Sequence[Any]:
         """One answer for each text, in order."""
 
+    def check(self, model: Transformer, texts: Sequence[Text], **options: Any) -> None:
+        """Refuse what `answer` would with these options, before anything is computed."""
+
     def run(self, model: Transformer, text: Text) -> Run:
         """The run in which the answer to this text is made."""

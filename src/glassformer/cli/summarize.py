@@ -1,0 +1,71 @@
+"""`glassformer summarize`: long texts in, short ones out, in the same order."""
+
+from operator import itemgetter
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from glassformer.cli.inputs import (
+    answers_of,
+    as_line,
+    batch_option,
+    field_option,
+    format_option,
+    input_option,
+    json_option,
+    one_line,
+    read_inputs,
+)
+from glassformer.cli.options import (
+    DEFAULTS,
+    asked,
+    beams_option,
+    decoding_of,
+    device_option,
+    length_penalty_option,
+    model_option,
+)
+
+if TYPE_CHECKING:
+    from glassformer.tasks.summarization import Summarization
+
+
+@click.command
+@click.argument("text", nargs=-1)
+@model_option(DEFAULTS["summarization"])
+@input_option
+@format_option
+@field_option
+@beams_option
+@length_penalty_option
+@click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
+@json_option
+@batch_option
+@device_option
+def summarize(
+    text: tuple[str, ...],
+    name: str,
+    input_file: str | None,
+    form: str | None,
+    named: tuple[str, ...],
+    beams: int | None,
+    length_penalty: float | None,
+    truncate: bool,
+    as_json: bool,
+    batch: int,
+    device: str,
+) -> None:
+    """Summarise texts given here, in a file, or line by line.
+
+    Each TEXT is one text. Without any and without --input, every line of standard input is one; an empty line stays
+    empty.
+    """
+    rows = read_inputs(text, input_file, form=form, named=named)
+    model = asked(name, "summarization", device)
+    task = cast("Summarization", model.task)
+    options = {"decoding": decoding_of(task, beams, length_penalty), "truncate": truncate}
+    for _, answer in answers_of(
+        model, rows, itemgetter("text"), options, texts=text, input_file=input_file, batch=batch
+    ):
+        summary = "" if answer is None else answer.text
+        click.echo(as_line({"summary": summary}) if as_json else one_line(summary))
