@@ -43,6 +43,15 @@ def read_hub(name: str, reading: Reading) -> Table:
     return _table(file, _streamed(file, found), _categories({"info": {"features": _plain(features)}}))
 
 
+def hub_splits(name: str, reading: Reading) -> tuple[str, ...]:
+    """The splits that a data set on the hub has."""
+    datasets = _library("datasets")
+    try:
+        return tuple(datasets.get_dataset_split_names(name, reading.subset))
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"the hub gives no {name} here ({_line(error)})") from error
+
+
 def _table(file: str, rows: Iterator[Row | Skipped], categories: Categories) -> Table:
     head, rows = peek(rows)
     names: dict[Column, None] = {}

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from glassformer.data.arrow import read_hub
+from glassformer.data.arrow import hub_splits, read_hub
 from glassformer.data.columns import KindName, find_columns, listed
 from glassformer.data.examples import Found, LabelledText, Pair, Question, Skipped, TaggedSentence
 from glassformer.data.formats import FORMATS, format_of, is_plain
@@ -20,6 +20,7 @@ from glassformer.errors import InputError
 
 HUB = "hub:"
 AS_USUAL = Reading()
+SPLITS = {"train": ("train",), "dev": ("validation", "dev", "valid", "val"), "test": ("test",)}
 
 File = str | Path
 Files = File | Sequence[File]
@@ -138,6 +139,13 @@ def find_files(folder: File | None, pattern: File) -> list[Path]:
 def is_hub(name: File) -> bool:
     """Whether a name is that of a data set on the hub."""
     return str(name).startswith(HUB)
+
+
+def hub_roles(name: str, reading: Reading) -> dict[str, Reading]:
+    """Role -> how to read its split of a data set on the hub: train, dev and test, as far as it has them."""
+    splits = hub_splits(name.removeprefix(HUB), reading)
+    found = {role: next((each for each in usual if each in splits), None) for role, usual in SPLITS.items()}
+    return {role: replace(reading, split=split) for role, split in found.items() if split is not None}
 
 
 def read_pairs(
