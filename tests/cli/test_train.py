@@ -71,7 +71,7 @@ def test_a_run_from_recipe_to_model_folder(call: Call, tmp_path: Path, recipe: P
     assert result.code == 0, result.err
     assert result.out == f"{out / 'best'}\n"
     for words in (
-        "24 pairs",
+        "24 train examples",
         "tokens/s",
         "left",
         "perplexity",
@@ -88,6 +88,21 @@ def test_a_run_from_recipe_to_model_folder(call: Call, tmp_path: Path, recipe: P
     assert translated.out.count("\n") == 2
     kinds = [json.loads(line)["kind"] for line in (out / "log.jsonl").read_text("utf-8").splitlines()]
     assert set(kinds) == {"train", "evaluation", "checkpoint", "average"}
+
+
+def test_several_seeds_tell_their_spread(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
+    out = tmp_path / "runs"
+    words = ("train", str(recipe), "--data", str(data), "--out", str(out), "--set", "training.max_steps=4")
+    result = call(*words, "--seeds", "1,2,3")
+    assert result.code == 0, result.err
+    assert result.out.splitlines()[0].startswith("loss")
+    assert "3 runs" in result.out
+    told = json.loads((out / "seeds.json").read_text("utf-8"))
+    losses = [told["seeds"][seed]["loss"] for seed in "123"]
+    assert len(set(losses)) == 3
+    assert told["figures"]["loss"]["mean"] == pytest.approx(sum(losses) / 3)
+    assert_refused(call(*words, "--seeds", "one"), "no list of whole numbers", "1,2,3")
+    assert_refused(call(*words, "--seeds", "1,1"), "name one twice")
 
 
 def test_a_run_goes_on_where_it_was(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
@@ -171,7 +186,9 @@ def test_data_that_neither_the_disk_nor_the_hub_has(call: Call, tmp_path: Path, 
 def test_a_file_without_pairs(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:
     (data / "train.tsv").write_text("one column only\n", "utf-8")
     out = tmp_path / "run"
-    assert_refused(call("train", str(recipe), "--data", str(data), "--out", str(out)), "no pair", "columns")
+    assert_refused(
+        call("train", str(recipe), "--data", str(data), "--out", str(out)), "1 column", "source and target"
+    )
     assert not out.exists()
 
 

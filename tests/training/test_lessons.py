@@ -66,7 +66,9 @@ def texts() -> str:
 
 
 TASKS: dict[str, tuple[str, str, dict[str, Mapping[str, object]]]] = {
-    "classification": ("train.tsv", labelled(), {"model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90}}),
+    "classification": ("train.tsv", labelled(), {
+        "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90},
+    }),
     "several labels": ("train.tsv", labelled(several=True), {
         "data": {"multiple": True}, "model": ENCODER, "tokenizer": {"kind": "wordpiece", "vocab_size": 90},
         "training": {"metric": "micro_f1"},

@@ -75,8 +75,12 @@ BROKEN = {
     "[decoding]\nnum_beams = 0": ("[decoding]: num_beams is 0", "1 or more"),
     "[tokenizer]\nkind = 'bep'": ('[tokenizer]: kind is "bep"', "'bpe'"),
     "[tokenizer]\nlowercase = 1": ("[tokenizer]: lowercase is 1", "true or false"),
-    "[data]\nxyzzy = 1": ("[data] has no 'xyzzy'", "it has train, dev, test"),
-    "[data]\ntrain = ['a', 'b', 'c']": ("[data]: train is", "a text or a list of 2"),
+    "[data]\nxyzzy = 1": ("[data] has no 'xyzzy'", "train, dev, test"),
+    "[data]\ntrain = [1, 2]": ("[data]: train is", "a text or a list, each a text"),
+    "[model]\nstart = 'a'\nfamily = 'bert'": ("[model] has start and family", "give one of them"),
+    "[tuning]\nmethod = 'lora'\nrank = 0": ("[tuning]: rank is 0", "1 or more"),
+    "[tuning]\nlayer_decay = 1.5": ("[tuning]: layer_decay is 1.5", "at most 1"),
+    "[pretraining]\nmask_share = 1.0": ("[pretraining]: mask_share is 1.0", "between 0 and 1"),
     "[training]\nepochs = 1.5": ("[training]: epochs is 1.5", "a whole number"),
     "[training]\nbetas = [0.9]": ("[training]: betas is [0.9]", "a list of 2"),
     "[training]\nepochs = 1\nbetas = [0.9, 1.0]": ("[training]: betas is [0.9, 1.0]", "below 1"),
@@ -123,6 +127,6 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
 
 def test_every_key_has_its_line_of_help() -> None:
     tables = descriptions()
-    assert list(tables) == ["", "data", "tokenizer", "model", "training", "decoding"]
+    assert list(tables) == ["", "data", "tokenizer", "model", "tuning", "pretraining", "training", "decoding"]
     assert all(line and "\n" not in line for table in tables.values() for line in table.values())
     assert set(tables["decoding"]) == {each.name for each in fields(Decoding)}

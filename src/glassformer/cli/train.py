@@ -35,31 +35,69 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Change one line of the recipe, such as training.max_minutes=5.",
 )
+@click.option(
+    "--seeds",
+    metavar="N,N,...",
+    help="Train once with each of these seeds, into RUN/seed-N, and tell the mean and spread of the figures.",
+)
 @device_option
 def train(
-    recipe: str, data: tuple[str, ...], out: str, resume: bool, changes: tuple[str, ...], device: str
+    recipe: str,
+    data: tuple[str, ...],
+    out: str,
+    resume: bool,
+    changes: tuple[str, ...],
+    seeds: str | None,
+    device: str,
 ) -> None:
     """Train a model by a recipe into a run folder.
 
-    RECIPE is a TOML file; the trained model is RUN/best, a folder that every other command takes as --model.
+    RECIPE is a TOML file; the trained model is RUN/best, a folder that every other command takes as --model. Where the
+    recipe names test files, they are scored at the end with the best weights.
     """
-    import torch
-
     from glassformer.training.recipe import Recipe
-    from glassformer.training.run import prepare
 
     written = changed(Recipe.read(recipe), changes)
-    if written.training.threads:
-        torch.set_num_threads(written.training.threads)
+    if seeds is None:
+        run_one(written, data, out, resume, device)
+        click.echo(str(finished_model(Path(out))))
+        return
+    from glassformer.training.seeds import summarized, with_seeds
+
+    runs = {}
+    for each, folder in with_seeds(written, numbers(seeds), out):
+        run_one(each, data, str(folder), resume and folder.is_dir(), device)
+        runs[each.seed] = folder
+    for name, spread in summarized(runs, out).items():
+        click.echo(f"{name:<24}  {spread}")
+
+
+def run_one(recipe: "Recipe", data: tuple[str, ...], out: str, resume: bool, device: str) -> None:
+    """One run, from its files to its last record."""
+    import torch
+
+    from glassformer.training.run import prepare
+
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
     with progress() as shown:
         shown.doing(f"reading {', '.join(data)}")
-        prepared = prepare(written, data, out, resume=resume, device=chosen_device(device))
+        prepared = prepare(recipe, data, out, resume=resume, device=chosen_device(device))
         tell_skipped(shown, prepared.skipped)
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
+        if prepared.drawn:
+            shown.say(f"new, not from {recipe.model.start}: {', '.join(prepared.drawn)}")
         with hint_when_interrupted(shown, out):
             for record in prepared.records():
                 shown.record(record)
-    click.echo(str(finished_model(Path(out))))
+
+
+def numbers(text: str) -> list[int]:
+    """1,2,3 as numbers."""
+    try:
+        return [int(each) for each in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--seeds {text} is no list of whole numbers; write it as 1,2,3") from error
 
 
 def changed(recipe: "Recipe", changes: tuple[str, ...]) -> "Recipe":

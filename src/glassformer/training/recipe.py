@@ -36,6 +36,7 @@ class DataTable(Reading):
     train: Names = option("files to learn from: a pattern for tables, two for parallel texts")
     dev: Names | None = option("files that choose the best checkpoint", None)
     test: Names | None = option("files for the final score, never seen in training", None)
+    only: tuple[str, ...] = option("labels: examples that have any other label are left out", ())
     max_length: int = option(
         "tokens that are read together at most; longer pairs are left out, texts are cut", 256
     )

@@ -36,6 +36,12 @@ class ClassificationLesson(Lesson[LabelledText]):
                 yield example.pair
 
     @classmethod
+    def chosen(cls, examples: Sequence[LabelledText], recipe: Recipe) -> Sequence[LabelledText]:
+        """Those whose labels are all among the recipe's."""
+        only = set(recipe.data.only)
+        return [each for each in examples if only.issuperset(each.labels)] if only else examples
+
+    @classmethod
     def named(cls, examples: Sequence[LabelledText]) -> tuple[str, ...]:
         """Every label once."""
         return tuple(sorted({label for example in examples for label in example.labels}))

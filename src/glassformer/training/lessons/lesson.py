@@ -42,6 +42,13 @@ class Lesson(ABC, Generic[Example]):
         """The text that a tokenizer is learnt from."""
 
     @classmethod
+    def chosen(cls, examples: Sequence[Example], recipe: Recipe) -> Sequence[Example]:
+        """Those that the recipe does not leave out."""
+        if recipe.data.only:
+            raise InputError(f"[data] only names labels, and {recipe.task} has none; leave it out")
+        return examples
+
+    @classmethod
     def named(cls, examples: Sequence[Example]) -> tuple[str, ...]:
         """The labels that examples have, sorted; nothing where the task has none."""
         return ()
