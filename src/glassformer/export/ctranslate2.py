@@ -46,7 +46,8 @@ def write(model: Model, out: Path, options: Options) -> str:
     kind = kind_of(config, KINDS, "CTranslate2", model.checkpoint.family)
     stored = stored_as(options.dtype, stored_kind(model) or config.dtype)
     tensors = named(model, config)
-    spec = specified(config, tensors)
+    own = {name: tensor.clone() for name, tensor in tensors.items()} if stored == "int8" else tensors
+    spec = specified(config, own)  # whose numbers are rounded in their place
     describe(spec, model, config)
     spec.validate()
     spec.optimize(quantization=stored)

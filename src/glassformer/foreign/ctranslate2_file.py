@@ -79,6 +79,8 @@ def parsed(file: BinaryIO, path: Path) -> Variables:
         found[name] = tensor(file, version)
     for alias, name in aliases(file) if version >= 3 else ():
         found[alias] = found[name]
+        if name + SCALE in found:
+            found[alias + SCALE] = found[name + SCALE]
     return found
 
 
