@@ -36,10 +36,23 @@ class DataTable(Reading):
     train: Names = option("files to learn from: a pattern for tables, two for parallel texts")
     dev: Names | None = option("files that choose the best checkpoint", None)
     test: Names | None = option("files for the final score, never seen in training", None)
+    held_out: float = option(
+        "without dev files: the share of the training examples, at their end, that serves as them; of one text its end",
+        0.0,
+    )
     only: tuple[str, ...] = option("labels: examples that have any other label are left out", ())
     max_length: int = option(
         "tokens that are read together at most; longer pairs are left out, texts are cut", 256
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.held_out < 1:
+            raise InputError(f"held_out is {self.held_out}; expected a share from 0 to below 1")
+        if self.held_out and self.dev is not None:
+            raise InputError(
+                "held_out makes dev examples of training examples, and dev names files; give one of them"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

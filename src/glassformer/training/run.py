@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from glassformer import adapters, pretrained
-from glassformer.data.examples import Found, Skipped
+from glassformer.data.examples import Skipped
 from glassformer.errors import InputError
 from glassformer.families.family import LABEL_HEADS
 from glassformer.model import Transformer
@@ -126,11 +126,13 @@ def prepare(
         config_of(recipe.model, kind.fields, known)
     found = {role: place.read(kind.kind, recipe.data) for role, place in locate(data, recipe.data).items()}
     examples = {role: kind.chosen(each.examples, recipe) for role, each in found.items()}
-    if "dev" in examples and recipe.training.metric.lower() not in map(str.lower, kind.figures):
+    if recipe.training.metric.lower() not in map(str.lower, kind.figures):
         raise InputError(
             f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
             f"{', '.join(kind.figures)}"
         )
+    if recipe.data.held_out and "dev" not in examples:
+        examples["train"], examples["dev"] = kind.divided(examples["train"], recipe.data.held_out)
     labels = kind.named(examples["train"])
     for role in ("dev", "test"):
         refuse_unseen(kind.named(examples.get(role, ())), labels, role)

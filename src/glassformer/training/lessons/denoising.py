@@ -1,6 +1,6 @@
 """Denoising: a text with pieces missing in, the pieces or the whole text out; pairs learn it from text alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,17 +10,17 @@ from glassformer.data.masking import Spans, corrupted, infilled
 from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.text.tokenizer import Tokenizer
-from glassformer.training.lessons.lesson import Lesson, mean_loss
+from glassformer.training.lessons.lesson import mean_loss
+from glassformer.training.lessons.texts import TextLesson
 from glassformer.training.loss import Objective, TokenLoss
 from glassformer.training.recipe import Recipe
 
 MARKS = tuple(f"<extra_id_{number}>" for number in range(100))  # T5's names of the gaps
 
 
-class DenoisingLesson(Lesson[str]):
+class DenoisingLesson(TextLesson):
     """T5's span corruption (Raffel et al. 2020, section 3.1.4) or BART's infilling (Lewis et al. 2020, section 2.2)."""
 
-    kind = "texts"
     figures = ("loss", "nll", "perplexity")
     head = "language-model"
     fields = {"stack": "encoder-decoder"}
@@ -44,11 +44,6 @@ class DenoisingLesson(Lesson[str]):
         self.eos, self.pad, self.mask = (int(token or 0) for token in needed.values())
         self.start = self.pad if tokenizer.bos_id is None or not self.infill else tokenizer.bos_id
         self.marks = [number for mark in MARKS if (number := tokenizer.id(mark)) is not None]
-
-    @classmethod
-    def texts(cls, examples: Sequence[str]) -> Iterator[str]:
-        """The documents themselves."""
-        return iter(examples)
 
     @classmethod
     def extra_tokens(cls, recipe: Recipe) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Generation: every token from those before it, learnt from text alone."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -10,14 +10,14 @@ from torch import Tensor
 from glassformer.data.batch import Batch
 from glassformer.data.blocks import BlockBatches, Numbers
 from glassformer.model import Transformer
-from glassformer.training.lessons.lesson import Lesson, mean_loss
+from glassformer.training.lessons.lesson import mean_loss
+from glassformer.training.lessons.texts import TextLesson
 from glassformer.training.loss import Objective, TokenLoss
 
 
-class GenerationLesson(Lesson[str]):
+class GenerationLesson(TextLesson):
     """Radford et al. 2018, section 3.1."""
 
-    kind = "texts"
     figures = ("loss", "nll", "perplexity", "bits_per_byte")
     head = "language-model"
     fields = {
@@ -27,11 +27,6 @@ class GenerationLesson(Lesson[str]):
         "initialization": "normal-scaled-residual",
     }
     special = None
-
-    @classmethod
-    def texts(cls, examples: Sequence[str]) -> Iterator[str]:
-        """The documents themselves."""
-        return iter(examples)
 
     def batches(self, model: Transformer, examples: Sequence[str], *, seed: int | None) -> BlockBatches:
         """Blocks of `context` tokens, each with the one that follows as its label."""

@@ -49,6 +49,16 @@ class Lesson(ABC, Generic[Example]):
         return examples
 
     @classmethod
+    def divided(
+        cls, examples: Sequence[Example], share: float
+    ) -> tuple[Sequence[Example], Sequence[Example]]:
+        """What is learnt from, and the last `share` that is held out."""
+        kept = len(examples) - max(1, round(share * len(examples)))
+        if kept < 1:
+            raise InputError(f"of {len(examples)} examples none is left to learn from; lower [data] held_out")
+        return examples[:kept], examples[kept:]
+
+    @classmethod
     def named(cls, examples: Sequence[Example]) -> tuple[str, ...]:
         """The labels that examples have, sorted; nothing where the task has none."""
         return ()

@@ -14,18 +14,18 @@ from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.nn.heads import guess_of
 from glassformer.text.tokenizer import Tokenizer
-from glassformer.training.lessons.lesson import Lesson, mean_loss
+from glassformer.training.lessons.lesson import mean_loss
+from glassformer.training.lessons.texts import TextLesson
 from glassformer.training.loop import Batches
 from glassformer.training.loss import Objective, PretrainingLoss, TokenLoss
 from glassformer.training.recipe import Recipe
 
 
-class MaskingLesson(Lesson[str]):
+class MaskingLesson(TextLesson):
     """BERT's objective, Devlin et al. 2019, section 3.1, with or without its guess about neighbours; drawn anew each
     time and on full blocks as RoBERTa's, Liu et al. 2019, section 4.
     """
 
-    kind = "texts"
     figures = ("loss", "nll", "perplexity", "accuracy", "next_sentence_accuracy")
     head = "masked-language-model"
     fields = {
@@ -55,11 +55,6 @@ class MaskingLesson(Lesson[str]):
             share=pretraining.mask_share,
             begins=np.array(tokenizer.word_starts()) if pretraining.whole_words else None,
         )
-
-    @classmethod
-    def texts(cls, examples: Sequence[str]) -> Iterator[str]:
-        """The documents themselves."""
-        return iter(examples)
 
     @classmethod
     def decided(cls, recipe: Recipe) -> dict[str, Any]:

@@ -1,0 +1,25 @@
+"""Text alone: what the objectives that learn from it have alike."""
+
+from collections.abc import Iterator, Sequence
+
+from glassformer.training.lessons.lesson import Lesson
+
+
+class TextLesson(Lesson[str]):
+    """Documents, from which a model learns by finding again what is hidden or what comes next."""
+
+    kind = "texts"
+
+    @classmethod
+    def texts(cls, examples: Sequence[str]) -> Iterator[str]:
+        """The documents themselves."""
+        return iter(examples)
+
+    @classmethod
+    def divided(cls, examples: Sequence[str], share: float) -> tuple[Sequence[str], Sequence[str]]:
+        """The last documents are held out; of a single one its end."""
+        if len(examples) > 1:
+            return super().divided(examples, share)
+        (text,) = examples
+        cut = round((1 - share) * len(text))
+        return [text[:cut]], [text[cut:]]
