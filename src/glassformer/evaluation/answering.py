@@ -127,7 +127,10 @@ def measured(
         likely = np.array(no_answer, dtype=np.float64)
         for name, each in (("exact", exact), ("f1", f1)):
             answered = best_threshold(each, given, answerable, likely).answered
-            best[f"best_{name}"] = np.where(answered, each, 1 - answerable)
+            kept = np.where(
+                answerable > 0, each, [not text for text in given]
+            )  # any word is one too many there
+            best[f"best_{name}"] = np.where(answered, kept, 1 - answerable)
         exact, f1 = (np.where(likely > threshold, 1 - answerable, each) for each in (exact, f1))
     statistics = {
         "examples": np.ones(len(given)),
