@@ -154,6 +154,7 @@ def test_a_list_larger_than_a_piece(put: Put) -> None:
         ('{"text": {"0": "a"}}', "is an object of text; give a list of objects"),
         ("17", "is a single int; give a list of objects"),
         ('{"a": ', "is not JSON"),
+        ("[{}, {}]", "item 1 was left out because it has no text in 'text'"),
     ],
 )
 def test_broken_json_is_refused(content: str, said: str, put: Put) -> None:

@@ -34,8 +34,8 @@ class Source:
         return 0 if self.table.unit == "line" else self.reading.max_characters
 
     def column(self, role: str) -> Column:
-        """The one column of a role."""
-        column = self.columns[role]
+        """The one column of a role; in a table without any cell, the role stands for it."""
+        column = self.columns.get(role, role)
         assert not isinstance(column, tuple), "several columns make several labels, nothing else"
         return column
 
@@ -107,7 +107,7 @@ def labelled(source: Source, row: Row) -> Iterator[LabelledText]:
 
 
 def _labels(source: Source, row: Row) -> tuple[str, ...]:
-    column = source.columns["label"]
+    column = source.columns.get("label", "label")
     if isinstance(column, tuple):
         return tuple(name for name in column if _is_present(cell(row, name), name))
     value = cell(row, column)
