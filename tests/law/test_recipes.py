@@ -17,7 +17,7 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 def test_a_recipe_can_be_run(path: Path) -> None:
     recipe = Recipe.read(path)
     lesson = checked(recipe)
-    assert recipe.training.metric.lower() in lesson.figures
+    assert recipe.training.metric in lesson.figures
     if recipe.model.start is None:
         fields = {"vocab_size": recipe.tokenizer.vocab_size, **decided(lesson, recipe, 2)}
         assert config_of(recipe.model, lesson.fields, fields)[0].head == lesson.head

@@ -76,13 +76,12 @@ def body(prefix: str, side: str) -> tuple[Rule, ...]:
 
 def language(config: TransformerConfig) -> tuple[Rule, ...]:
     """Back from a row to the vocabulary, and, where it is kept, the guess whether two sentences are neighbours."""
-    kept = config.next_sentence
     return (
         rule("cls.predictions.transform.dense.*", "head.dense.*"),
         rule("cls.predictions.transform.LayerNorm.*", "head.norm.*"),
         *heads.vocabulary("cls.predictions.decoder", "cls.predictions.bias", config),
-        rule("cls.seq_relationship.*", *("head.next_sentence.output.*",) * kept),
-        rule("[bert.]pooler.dense.*", *("head.next_sentence.pooling.dense.*",) * kept),
+        rule("cls.seq_relationship.*", *("head.next_sentence.output.*",) * config.next_sentence),
+        rule("[bert.]pooler.dense.*", *("head.next_sentence.pooling.dense.*",) * config.next_sentence),
     )
 
 
