@@ -41,8 +41,8 @@ def plain(model: Transformer, batch: Batch, row: int, options: Decoding) -> list
                     Hypothesis(ids=ids, log_probabilities=logs, score=score, closed=ids[-1] == END)
                 )
             ended[number] = sorted(ended[number], key=lambda one: -one.score)[:size]
+            chosen += [ids[-1] for ids, *_ in continued if ids[-1] != END][:size]
             groups[number] = [one for one in continued if one not in over][:size]
-            chosen += [ids[-1] for ids, *_ in groups[number]]
             best = groups[number][0][2] / length**options.length_penalty if groups[number] else None
             if len(ended[number]) == size and (best is None or best <= ended[number][-1].score):
                 groups[number] = []

@@ -52,7 +52,7 @@ class Beam:
         self.totals = torch.zeros(len(limits), 1, device=device)
         self.ids = torch.zeros(len(limits), 1, 0, dtype=torch.long, device=device)
         self.log_probabilities = torch.zeros(len(limits), 1, 0, device=device)
-        self.latest = (torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))
+        self.latest = (torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))  # `_chosen`
 
     def choose(self, prospects: Prospects) -> Choice:
         """Continue every open sentence; rows (N V) stand sentence by sentence, beam by beam."""
@@ -64,7 +64,7 @@ class Beam:
         self.length += 1
         weighed = self._weigh(prospects)
         self._finish(weighed)
-        open_first = weighed.ended.byte().argsort(dim=1, stable=True)  # and the best of them first
+        open_first = weighed.closed.byte().argsort(dim=1, stable=True)  # and the best of them first
         kept = open_first[:, : self.beams]
         if self.history is not None:
             self.history.extend(self._level(weighed, kept))
@@ -135,9 +135,9 @@ class Beam:
             del finished[self.beams :]
 
     def _continue(self, weighed: Weighed, kept: Tensor) -> tuple[Tensor, Tensor]:
-        ended = weighed.ended.gather(1, kept)
-        totals = weighed.totals.gather(1, kept).masked_fill(ended, -torch.inf)  # where too few are open: idle
+        totals = weighed.totals.masked_fill(weighed.closed, -torch.inf).gather(1, kept)  # too few are open: idle
         self.latest = self._chosen(weighed.tokens.gather(1, kept), totals)
+        totals = totals.masked_fill(weighed.ended.gather(1, kept), -torch.inf)
         best = totals[:, 0].tolist()
         going_on = [row for row, sentence in enumerate(self.open) if not self._over(sentence, best[row])]
         self.open = [self.open[row] for row in going_on]
@@ -154,7 +154,7 @@ class Beam:
         return tokens.flatten(), rows.flatten()
 
     def _chosen(self, tokens: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
-        """Sentence and token of every beam that goes on, as one flat list each."""
+        """Sentence and token of every beam that is not closed, as one flat list each."""
         whose = torch.tensor(self.open, device=tokens.device)[:, None].expand_as(tokens)
         alive = totals != -torch.inf
         return whose[alive], tokens[alive]
