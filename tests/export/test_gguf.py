@@ -75,8 +75,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "qwen2": {**SIZES, "num_key_value_heads": 2},
     "qwen2, other heads": {**SIZES, "head_dim": 16, "num_key_value_heads": 4, "tie_word_embeddings": True},
 }
-CLOSE = 1e-4  # float32 here and there
-TABLED = 1e-2  # llama.cpp looks its gelu up in a table of float16
+CLOSE = 2e-5  # float32 here and there
+TABLED = 5e-3  # llama.cpp looks its gelu up in a table of float16
 
 
 def model(name: str, tokenizer: Tokenizer = BYTES, **changes: Any) -> Model:
