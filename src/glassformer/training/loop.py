@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from glassformer.data.batch import Batch
 from glassformer.errors import InputError
+from glassformer.evaluation.score import lower_is_better
 from glassformer.model import Transformer
 from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
 from glassformer.training.loss import Loss, Objective, TokenLoss
@@ -35,9 +36,6 @@ class Batches(Protocol):
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch 0, 1, ..., from batch `start` on."""
-
-
-LOWER_IS_BETTER = ("loss", "nll", "perplexity")
 
 
 def train(
@@ -320,7 +318,7 @@ class _Run:
         value, best = self._chosen(metrics), self.progress.best
         if math.isnan(value) or best is None:
             return not math.isnan(value)
-        return value < best if self.training.metric.lower() in LOWER_IS_BETTER else value > best
+        return value < best if lower_is_better(self.training.metric.lower()) else value > best
 
     def _save_checkpoint(self) -> Record:
         assert self.folder is not None

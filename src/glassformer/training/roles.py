@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 
 from glassformer.data.columns import KindName
 from glassformer.data.examples import Found
-from glassformer.data.readers import read_examples
+from glassformer.data.readers import HUB, hub_roles, read_examples
 from glassformer.errors import InputError
 from glassformer.training.recipe import DataTable
 
@@ -23,27 +23,24 @@ Names = str | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """One role's files inside a folder: patterns of tables, or two of parallel texts."""
+    """One role's files inside a folder: patterns of tables, or two of parallel texts; or a split of the hub's."""
 
-    folder: Path
+    folder: Path | None
     names: Names
+    split: str | None = None
 
     def read(self, kind: KindName, table: DataTable) -> Found[Any]:
         """All examples that the files hold, and the lines that hold none; without a single example it is refused."""
-        found: Found[Any] = read_examples(kind, self.names, table, folder=self.folder)
-        if not found.examples:
-            why = f"; the first line was left out because {found.skipped[0].reason}" if found.skipped else ""
-            raise InputError(
-                f"{self.names} in {self.folder} holds no example{why}; give a file with one example a line"
-            )
-        return found
+        reading = table if self.split is None else replace(table, split=self.split)
+        return read_examples(kind, self.names, reading, folder=self.folder)
 
 
 def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
     """Where each role's files are.
 
-    `given` is a folder or the hub name of a data set; `train=FILE`, `dev=FILE`, `test=FILE` replace a role's
-    files (twice for parallel texts: first the source, then the target).
+    `given` is a folder, the hub name of a repository that holds such files, or `hub:OWNER/NAME`, a data set whose
+    splits are the roles; `train=FILE`, `dev=FILE`, `test=FILE` replace a role's files (twice for parallel texts: first
+    the source, then the target).
     """
     named: dict[str, Names] = {role: names for role in ROLES if (names := getattr(table, role)) is not None}
     own = {role: place for role in ROLES if (place := _own_place(role, given)) is not None}
@@ -56,6 +53,9 @@ def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
         raise InputError("no data was given to train on; give a folder, a hub name or train=FILE")
     if not rest:
         return own
+    if rest[0].startswith(HUB):
+        roles = hub_roles(rest[0], table)
+        return {role: Place(folder=None, names=rest[0], split=each.split) for role, each in roles.items()} | own
     folder = _folder(rest[0], named)
     return {role: Place(folder=folder, names=names) for role, names in named.items()} | own
 

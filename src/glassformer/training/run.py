@@ -82,11 +82,12 @@ class Prepared:
 
     def save(self, path: Path) -> None:
         """Write a model folder: config.json, weights, tokenizer; what LoRA learnt is an adapter's folder."""
+        checkpoint = replace(self.checkpoint, raw={**self.checkpoint.raw, **self.lesson.learnt()})
         if low_ranks(self.model):
             assert self.origin is not None, "an adapter stands beside a trained model"
-            adapters.save_adapter(self.checkpoint, path, self.origin.name)
+            adapters.save_adapter(checkpoint, path, self.origin.name)
             return
-        pretrained.save(self.checkpoint, path)
+        pretrained.save(checkpoint, path)
         self.tokenizer.save(path)
 
     def sizes(self) -> dict[str, int]:

@@ -30,6 +30,8 @@ class AnsweringLesson(Lesson[Question]):
     fields = {"stack": "encoder"}
     special = "bert"
 
+    threshold: float | None = None
+
     @classmethod
     def texts(cls, examples: Sequence[Question]) -> Iterator[str]:
         """Every question, and every context once."""
@@ -70,7 +72,13 @@ class AnsweringLesson(Lesson[Question]):
         length = min(self.recipe.data.max_length, limit_of(model.config) or WINDOW)
         unanswered = any(not example.answers for example in examples)
         task = Answering(self.tokenizer, Search(window=length, no_answer=unanswered))
-        return evaluate(task, model, examples)
+        figures = evaluate(task, model, examples)
+        self.threshold = figures.get("best_threshold", self.threshold)
+        return figures
+
+    def learnt(self) -> dict[str, Any]:
+        """From when on no answer is given: the threshold that suited the dev questions best."""
+        return {} if self.threshold is None else {"no_answer_threshold": self.threshold}
 
 
 def span_in(window: Window, answer: AnswerSpan) -> tuple[int, int]:

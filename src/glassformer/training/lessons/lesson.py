@@ -78,6 +78,10 @@ class Lesson(ABC, Generic[Example]):
         """What else config.json says of such a model."""
         return {"task": recipe.task}
 
+    def learnt(self) -> dict[str, Any]:
+        """What config.json says of the model because of what was measured last."""
+        return {}
+
     def prepare(self, checkpoint: Checkpoint) -> None:
         """Fit what the model says of itself: a language's token, a prefix. Most tasks need nothing."""
 
