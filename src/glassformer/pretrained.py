@@ -442,10 +442,13 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file beside the one meant, put in its place when it is whole."""
+    """A file beside the one meant, put in its place when it is whole, with the rights of any other new file."""
     partial = path.with_name(path.name + ".partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # what writes a file anew, as safetensors does, may choose rights of its own
         yield partial
+        partial.chmod(mode)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
