@@ -66,6 +66,15 @@ def test_whole_characters_come_at_once(tokenizer: Tokenizer) -> None:
             assert sum(bool(piece) for piece in pieces) >= 0.4 * len(row)
 
 
+def test_torn_characters_do_not_hold_up_what_follows_them() -> None:
+    tokenizer = Tokenizer.train("byte-bpe", ["é"], vocab_size=300, special="gpt")
+    torn = tokenizer.ids(["é"], special=False)[0]
+    first = next(token for token in range(tokenizer.vocab_size) if tokenizer.decode([token]) == "\ufffd")
+    assert tokenizer.decode(torn) == "é"
+    text = Pieces(tokenizer)
+    assert [text.add(first) for _ in range(6)] == ["", "", "", "\ufffd", "\ufffd", "\ufffd"]
+
+
 def test_the_text_behind_a_prompt_keeps_its_space() -> None:
     tokenizer = fallback()
     the, a = tokenizer.id("▁the"), tokenizer.id("▁a")

@@ -135,7 +135,9 @@ class Beam:
             del finished[self.beams :]
 
     def _continue(self, weighed: Weighed, kept: Tensor) -> tuple[Tensor, Tensor]:
-        totals = weighed.totals.masked_fill(weighed.closed, -torch.inf).gather(1, kept)  # too few are open: idle
+        totals = weighed.totals.masked_fill(weighed.closed, -torch.inf).gather(
+            1, kept
+        )  # too few are open: idle
         self.latest = self._chosen(weighed.tokens.gather(1, kept), totals)
         totals = totals.masked_fill(weighed.ended.gather(1, kept), -torch.inf)
         best = totals[:, 0].tolist()

@@ -170,6 +170,17 @@ class Decoding:
         return self.penalty_alpha > 0
 
     @property
+    def rows(self) -> int:
+        """How many rows of a batch each input takes."""
+        return self.top_k if self.contrastive else max(self.num_beams, self.num_return_sequences)
+
+    @property
+    def streamed(self) -> Self:
+        """The same with one output and without beams, which agree only at the end: tokens are seen as they come."""
+        alone = {name: DEFAULTS[name] for name in ("num_beams", "num_beam_groups", "diversity_penalty")}
+        return replace(self, num_return_sequences=1, **alone)
+
+    @property
     def constrained(self) -> bool:
         """Whether more than likelihood decides what may be written."""
         return any(getattr(self, name) != default for name, default in RULES.items())
@@ -187,7 +198,7 @@ class Decoding:
         return {**shown, "top_k": self.top_k} if self.do_sample or self.contrastive else shown
 
 
-DEFAULTS = {each.name: each.default for each in fields(Decoding)}
+DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Decoding)}
 NAMES = tuple(DEFAULTS)
 OURS = ("beyond_source", "seed", "bad_words", "forced_prefix", "forced_prefix_ids")  # not `generate`'s
 ALWAYS = ("num_beams", "length_penalty", "early_stopping", "max_new_tokens", "num_return_sequences")

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Token
+from glassformer.errors import InputError
 from glassformer.text.tokenizer import Tokenizer
 
 CONTEXT = (
     8  # tokens before the new ones that may decide how these are spelt, as whether a space precedes them
 )
 UNFINISHED = "\ufffd"  # how a character reads whose last bytes are still to come
+PENDING = 3  # so many bytes may wait for one more to become a character
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")  # a byte where the vocabulary lacks the character: see `Pieces`
 
 
@@ -44,7 +47,8 @@ class Pieces:
         self.ids.append(token)
         if BYTE.fullmatch(self.tokenizer.token(token)):
             return ""
-        text = followed(self.tokenizer, self.before, self.ids).rstrip(UNFINISHED)
+        text = followed(self.tokenizer, self.before, self.ids)
+        text = text[: max(len(text.rstrip(UNFINISHED)), len(text) - PENDING)]
         whole = cut(text, self.stop_strings)
         return self._more(whole if whole != text else text[: len(text) - self._doubtful(text)])
 
@@ -64,6 +68,15 @@ class Pieces:
             return ""
         piece, self.said = text[len(self.said) :], text if len(text) > len(self.said) else self.said
         return piece
+
+
+def alone(options: Decoding) -> Decoding:
+    """The options, where they ask for one answer."""
+    if options.num_return_sequences > 1:
+        raise InputError(
+            f"num_return_sequences is {options.num_return_sequences}, but only one output can be watched; set it to 1"
+        )
+    return options
 
 
 def pieces(tokens: Iterable[Token], text: Pieces) -> Iterator[str]:

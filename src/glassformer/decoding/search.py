@@ -151,7 +151,7 @@ def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[i
     begun = lengths(*beginning(batch))
     unread = 0 if options.contrastive else 1
     room = [config.max_positions - length + unread for length in begun]
-    if min(room) < 1 and (config.positions == "learned" or options.max_new_tokens is None):
+    if min(room) < 1 and (config.positions.startswith("learned") or options.max_new_tokens is None):
         raise InputError(
             f"the text has {max(begun)} tokens, but this model has {config.max_positions} positions; "
             "shorten the text or split it"
@@ -161,7 +161,7 @@ def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[i
     most = [options.max_new_tokens] * len(begun)
     if batch.source is None:
         return most
-    if config.positions == "learned":
+    if config.positions.startswith("learned"):
         most = list(map(min, most, room))
     if options.beyond_source is None:
         return most

@@ -1,53 +1,200 @@
 """Generation: the beginning of a text in, the text that goes on out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
+import torch
+
+from glassformer.config import TransformerConfig
+from glassformer.data.batch import Batch, pad
 from glassformer.decoding.options import Decoding
-from glassformer.decoding.search import search
+from glassformer.decoding.pieces import Pieces, alone, cut, followed, pieces
+from glassformer.decoding.records import Hypothesis, Token
+from glassformer.decoding.search import search, stream
+from glassformer.decoding.words import in_tokens
+from glassformer.errors import InputError
 from glassformer.model import Transformer
-from glassformer.tasks.reading import batch_of, encoded, one_run
+from glassformer.tasks.reading import batches, in_order, limit_of, single
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
-DECODING = Decoding(max_new_tokens=40)
+LENGTH = 40  # new tokens, where neither the model nor its user says how many
+TOKENS = 16384  # in a batch, those still to be written included
 
 
 @dataclass(frozen=True, kw_only=True)
-class Continuation:
-    """The text with what the model wrote after it."""
+class GeneratedText:
+    """A text with what was written behind it; as a string it is all of that."""
 
     text: str
-    new: str
-    log_probabilities: tuple[float, ...]  # of each new token
+    new: str  # what was written
+    score: float  # of a beam what it was chosen by, else the mean log-probability of its tokens
+    ids: tuple[int, ...]  # the new tokens
+    tokens: tuple[str, ...]
+    log_probabilities: tuple[float, ...]  # one a token: the model's own
+    complete: bool  # False: cut off because no more tokens were allowed
+    others: tuple["GeneratedText", ...] = ()  # more of them, if they were asked for
 
     def __str__(self) -> str:
         return self.text
 
 
 class Generation:
-    """Radford et al. 2019."""
+    """Goes on with texts. Radford et al. 2019.
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    Any of `ends` closes a text, by default the tokenizer's <eos>. `decoding` holds for every call that brings none of
+    its own; single options of it may be changed by name.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, *, ends: Collection[int] | None = None, decoding: Decoding | None = None
+    ) -> None:
         self.tokenizer = tokenizer
-        self.ends = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+        usual = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
+        self.ends = tuple(usual if ends is None else ends)
+        self.decoding = decoding or Decoding(max_new_tokens=LENGTH)
+
+    @classmethod
+    def published(cls, tokenizer: Tokenizer, generation: Mapping[str, Any], raw: Mapping[str, Any]) -> Self:
+        """As a checkpoint's generation_config.json says, or, where it has none, its config.json.
+
+        A `max_length` there counts the prompt too; how much is written is left to `max_new_tokens`.
+        """
+        said = {name: value for name, value in (generation or raw).items() if name not in LENGTHS}
+        ends = generation.get("eos_token_id", raw.get("eos_token_id"))
+        known = [
+            end for end in ([ends] if isinstance(ends, int) else ends or ()) if end < tokenizer.vocab_size
+        ]
+        return cls(tokenizer, ends=known or None, decoding=Decoding.read(said, max_new_tokens=LENGTH))
 
     def answer(
-        self, model: Transformer, texts: Sequence[Text], decoding: Decoding = DECODING
-    ) -> list[Continuation]:
-        """Each text gone on with."""
-        encodings = encoded(self.tokenizer, texts, model.config.max_positions)
-        found = []
-        for text, encoding in zip(texts, encodings, strict=True):
-            best = search(model, batch_of(model, self.tokenizer, [encoding]), decoding, ends=self.ends)[0][0]
-            new = self.tokenizer.decode(best.ids)
-            found.append(Continuation(text=f"{text}{new}", new=new, log_probabilities=best.log_probabilities))
+        self, model: Transformer, texts: Sequence[Text], decoding: Decoding | None = None, **options: Any
+    ) -> list[GeneratedText]:
+        """Each text gone on with, in order."""
+        return in_order(self.each(model, texts, decoding, **options), len(texts))
+
+    def each(
+        self,
+        model: Transformer,
+        texts: Sequence[Text],
+        decoding: Decoding | None = None,
+        *,
+        tokens: int = TOKENS,
+        **options: Any,
+    ) -> Iterator[tuple[int, GeneratedText]]:
+        """(number of the text, the text gone on with) as they are found, short ones first."""
+        decoding = (decoding or self.decoding).changed(**options)
+        prompts, device = self.prompts(texts, model.config), model.tokens.weight.device
+        new = decoding.max_new_tokens or model.config.max_positions
+        for numbers in batches([len(ids) + new for ids in prompts], tokens // decoding.rows):
+            ids, mask = pad([prompts[number] for number in numbers], self.tokenizer.pad_id or 0, side="left")
+            batch = Batch(target=ids, target_mask=mask).to(device)
+            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer)
+            for number, hypotheses in zip(numbers, found, strict=True):
+                yield number, self.told(str(texts[number]), prompts[number], hypotheses, decoding)
+
+    def stream(
+        self,
+        model: Transformer,
+        text: Text,
+        decoding: Decoding | None = None,
+        *,
+        alternatives: int = 0,
+        **options: Any,
+    ) -> Iterator[Token]:
+        """Every new token as soon as it is chosen, with the likeliest `alternatives` beside it."""
+        decoding = (decoding or self.decoding.streamed).changed(**options)
+        target = torch.tensor(self.prompts([text], model.config), device=model.tokens.weight.device)
+        return stream(
+            model,
+            Batch(target=target),
+            decoding,
+            ends=self.ends,
+            tokenizer=self.tokenizer,
+            alternatives=alternatives,
+        )
+
+    def pieces(
+        self, model: Transformer, text: Text, decoding: Decoding | None = None, **options: Any
+    ) -> Iterator[str]:
+        """The new text as it comes; the pieces together are what `answer` calls `new`."""
+        decoding = (decoding or self.decoding.streamed).changed(**options)
+        (ids,) = self.prompts([text], model.config)
+        return pieces(
+            self.stream(model, text, alone(decoding)), Pieces(self.tokenizer, ids, decoding.stop_strings)
+        )
+
+    def check(
+        self, model: Transformer, texts: Sequence[Text], decoding: Decoding | None = None, **options: Any
+    ) -> None:
+        """Refuse what `answer` would, before anything is computed."""
+        in_tokens((decoding or self.decoding).changed(**options), self.tokenizer)
+        self.prompts(texts, model.config)
+
+    def run(self, model: Transformer, text: Text, **options: Any) -> Run:
+        """The run whose last position chose the last token; what is drawn is drawn with one seed.
+
+        A text that would outgrow the positions ends there: what a run shows is all that a model sees.
+        """
+        decoding = self.decoding.changed(**options)
+        (ids,) = self.prompts([text], model.config)
+        limit = limit_of(model.config)
+        if limit is not None:
+            room = limit - len(ids) + 1
+            decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens or room, room))
+        if decoding.seed is None:
+            decoding = replace(decoding, seed=0)
+        (answer,) = self.answer(model, [text], decoding)
+        read = [*ids, *answer.ids[:-1]]
+        batch = Batch(target=torch.tensor([read], device=model.tokens.weight.device))
+        return Run(batch, {"decoder": [list(map(self.tokenizer.token, read))]}, answer.text)
+
+    def prompts(self, texts: Sequence[Text], config: TransformerConfig) -> list[list[int]]:
+        """The ids of each beginning. Nothing closes it; an empty one is the token that begins a text."""
+        found = [self._prompt(single(text, "what is gone on with is")) for text in texts]
+        limit = limit_of(config)
+        for text, ids in zip(texts, found, strict=True):
+            if limit is not None and len(ids) > limit:
+                raise InputError(
+                    f"the text {str(text)[:30]!r} has {len(ids)} tokens, but this model has {limit} positions; "
+                    "leave its beginning out"
+                )
         return found
 
-    def check(self, model: Transformer, texts: Sequence[Text], **options: object) -> None:
-        """Refuse what `answer` would, before anything is computed."""
-        encoded(self.tokenizer, texts, model.config.max_positions)
+    def told(
+        self, text: str, prompt: Sequence[int], hypotheses: Sequence[Hypothesis], decoding: Decoding
+    ) -> GeneratedText:
+        """The first hypothesis as text, the others beside it."""
+        first, *others = (
+            GeneratedText(
+                text=f"{text}{new}",
+                new=new,
+                score=one.score,
+                ids=one.ids,
+                tokens=tuple(map(self.tokenizer.token, one.ids)),
+                log_probabilities=one.log_probabilities,
+                complete=one.closed,
+            )
+            for one in hypotheses
+            for new in [cut(followed(self.tokenizer, prompt, one.ids), decoding.stop_strings)]
+        )
+        return replace(first, others=tuple(others)) if others else first
 
-    def run(self, model: Transformer, text: Text) -> Run:
-        """The run that reads this text: at each position, what may come next."""
-        return one_run(model, self.tokenizer, text, str(self.answer(model, [text])[0]))
+    def _prompt(self, text: str) -> list[int]:
+        encoding = self.tokenizer.encode(text)
+        ids = list(encoding.ids)
+        while ids and ids[-1] in self.tokenizer.special_ids and encoding.offsets[len(ids) - 1] == (0, 0):
+            if ids == [self.tokenizer.bos_id]:
+                break
+            ids.pop()  # put there by the tokenizer, to close the text
+        if ids:
+            return ids
+        if self.tokenizer.bos_id is None:
+            raise InputError(
+                "the text is empty, and this model has no token to begin one with; give at least one word"
+            )
+        return [self.tokenizer.bos_id]
+
+
+LENGTHS = ("max_length", "min_length")

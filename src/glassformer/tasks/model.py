@@ -1,6 +1,6 @@
 """A model as its user knows it: text in, answer out, and every number in between."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,25 +69,31 @@ class Model:
         *,
         keep: str | Iterable[str] = "*",
         edits: Mapping[str, Edit] | None = None,
-        **languages: str,
+        **options: Any,
     ) -> Trace:
         """Every number of the run that makes the answer to this text; `edits` replaces some of them on the way.
 
-        A translator of many languages is told `source_language` and `target_language` here too.
+        Models that write take the options of their answers here too, such as `target_language` or `max_new_tokens`.
         """
         if context is not None:
             text = (str(text), context)
-        task = self.task
-        if languages:
-            if not isinstance(task, Rewriting):
-                raise InputError("languages were named, but this model does not translate; leave them out")
-            task = task.between(**languages)
-        run = task.run(self.transformer, text)
+        writer = self._writer("options of writing were given") if options else None
+        run = (writer or self.task).run(self.transformer, text, **options)
         trace = Trace(keep, edits)
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
         trace.tokens, trace.answer = run.tokens, run.answer
         return trace
+
+    def stream(self, text: str, **options: Any) -> Iterator[str]:
+        """What a model writes, piece by piece as it comes; the options are those of its answers."""
+        return self._writer("a stream was asked for").pieces(self.transformer, text, **options)
+
+    def _writer(self, why: str) -> Generation | Rewriting:
+        """The task, if it writes text."""
+        if not isinstance(self.task, Generation | Rewriting):
+            raise InputError(f"{why}, but this model writes no text: its head is {self.config.head}")
+        return self.task
 
     def save_pretrained(
         self, folder: str | Path, *, dtype: str | None = None, shard_size: int | None = None
@@ -161,7 +167,7 @@ def task_of(
     if task in REWRITING:
         return REWRITING[task].published(tokenizer, source_tokenizer, checkpoint.generation, raw)
     makers: Mapping[str, Callable[[], Task]] = {
-        "generation": lambda: Generation(tokenizer),
+        "generation": lambda: Generation.published(tokenizer, checkpoint.generation, raw),
         "filling": lambda: Filling(tokenizer),
         "classification": lambda: Classification.published(tokenizer, labels, raw),
         "tagging": lambda: Tagging(tokenizer, labels),

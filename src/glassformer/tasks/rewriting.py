@@ -11,6 +11,7 @@ from glassformer.config import TransformerConfig
 from glassformer.data.batch import IGNORE, Batch, pad
 from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
+from glassformer.decoding.pieces import Pieces, alone, cut, pieces
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.search import search, stream
 from glassformer.errors import InputError
@@ -21,7 +22,6 @@ from glassformer.text.languages import Languages
 from glassformer.text.tokenizer import Tokenizer
 
 BEYOND = 50  # tokens more than its source that a text may have; Vaswani et al. 2017, section 6.1
-GREEDY = Decoding(beyond_source=BEYOND)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,31 +198,64 @@ class Rewriting:
         decoding = self.decided(decoding)
         encoded = self.sources(texts, model.config, truncate=truncate)
         device = model.tokens.weight.device
-        for numbers in batches([len(ids) for ids in encoded], tokens // decoding.num_beams):
+        for numbers in batches([len(ids) for ids in encoded], tokens // decoding.rows):
             batch = self.question([encoded[number] for number in numbers]).to(device)
-            found = search(model, batch, decoding, ends=self.ends)
-            yield from zip(numbers, map(self.told, found), strict=True)
+            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer)
+            for number, hypotheses in zip(numbers, found, strict=True):
+                yield number, self.told(hypotheses, decoding.stop_strings)
 
     def stream(
-        self, model: Transformer, text: str, decoding: Decoding = GREEDY, *, alternatives: int = 0
+        self,
+        model: Transformer,
+        text: str,
+        decoding: Decoding | None = None,
+        *,
+        alternatives: int = 0,
+        **options: Any,
     ) -> Iterator[Token]:
-        """Every token of a greedy answer as soon as it is chosen."""
-        question = self._one(model, text)
-        return stream(model, question, self.decided(decoding), ends=self.ends, alternatives=alternatives)
+        """Every token as soon as it is chosen, without beams, with the likeliest `alternatives` beside it."""
+        decoding = (decoding or self.decoding.streamed).changed(**options)
+        return stream(
+            model,
+            self._one(model, text),
+            self.decided(decoding),
+            ends=self.ends,
+            tokenizer=self.tokenizer,
+            alternatives=alternatives,
+        )
+
+    def pieces(
+        self,
+        model: Transformer,
+        text: Text,
+        decoding: Decoding | None = None,
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        **options: Any,
+    ) -> Iterator[str]:
+        """The text of an answer as it comes, piece by piece."""
+        task = self.between(source_language, target_language)
+        decoding = (decoding or self.decoding.streamed).changed(**options)
+        (plain,) = self.plain([text])
+        tokens = task.stream(model, plain, alone(decoding))
+        return pieces(tokens, Pieces(self.tokenizer, stop_strings=decoding.stop_strings))
 
     def tree(
         self, model: Transformer, text: str, decoding: Decoding | None = None
     ) -> tuple[Rewritten, list[Candidates]]:
         """An answer, and all that its beam search weighed, step by step."""
         history: list[Candidates] = []
-        found = search(model, self._one(model, text), self.decided(decoding), ends=self.ends, history=history)
-        return self.told(found[0]), history
+        decoding, ends = self.decided(decoding), self.ends
+        question = self._one(model, text)
+        found = search(model, question, decoding, ends=ends, tokenizer=self.tokenizer, history=history)
+        return self.told(found[0], decoding.stop_strings), history
 
-    def told(self, hypotheses: Sequence[Hypothesis]) -> Rewritten:
+    def told(self, hypotheses: Sequence[Hypothesis], stop_strings: Sequence[str] = ()) -> Rewritten:
         """The best hypothesis as text, the others beside it."""
         best, *others = (
             self.made(
-                text=self.tokenizer.decode(one.ids),
+                text=cut(self.tokenizer.decode(one.ids), stop_strings),
                 score=one.score,
                 ids=one.ids,
                 tokens=tuple(map(self.tokenizer.token, one.ids)),
@@ -270,11 +303,20 @@ class Rewriting:
         """Texts that are no pairs."""
         return [single(text, f"a {self.task} is made of") for text in texts]
 
-    def run(self, model: Transformer, text: Text) -> Run:
+    def run(
+        self,
+        model: Transformer,
+        text: Text,
+        *,
+        source_language: str | None = None,
+        target_language: str | None = None,
+        **options: Any,
+    ) -> Run:
         """The decoder's last run: all positions of the answer, each seeing what stands before it."""
-        best = self.answer(model, [text])[0]
-        written = [self.start, *best.ids[:-1]]
-        source = self.sources(self.plain([text]), model.config)
+        task = self.between(source_language, target_language)
+        best = task.answer(model, [text], **options)[0]
+        written = [task.start, *best.ids[:-1]]
+        source = task.sources(task.plain([text]), model.config)
         batch = Batch(source=torch.tensor(source), target=torch.tensor([written]))
         tokens = {
             "encoder": [list(map(self.source_tokenizer.token, source[0]))],
