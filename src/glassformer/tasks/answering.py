@@ -12,12 +12,14 @@ from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.tasks.reading import encoded, in_order, read, run_of, window_of
 from glassformer.tasks.task import Run, Text
-from glassformer.text.tokenizer import Tokenizer
+from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import Window, windows
 from glassformer.text.words import words
 
 WINDOW = 384  # tokens, where a model can read as many; Devlin et al. 2019, published with its code
 SPARE = 8  # candidates beyond those asked for, since several may be one piece of text
+EMPTY = (0, 0)  # of a token without characters of its own, such as one for a second space
+Grown = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,28 +125,32 @@ class Answering:
         hold whatever a window's logits are shifted by; that the context holds no answer is as likely as in the
         window where it is least so.
         """
-        lots = self.windows(model, texts, search)
+        encodings, lots = self.windows(model, texts, search)
         flat = [window for lot in lots for window in lot]
         said = iter(in_order(read(model, self.tokenizer, [one.encoding for one in flat]), len(flat)))
-        for (_, context), lot in zip(map(both, texts), lots, strict=True):
+        for text, encoding, lot in zip(texts, encodings, lots, strict=True):
+            _, context = both(text)
+            grown = edges(context, encoding)
             places: list[Place] = []
             nothing = 0.0
             for number, window in enumerate(lot):
                 start, end, null = likelihoods(next(said), window)
-                places += candidates(context, window, number, start, end, search)
+                places += candidates(start, end, window.first, grown, number, search)
                 nothing = min(nothing, null)
             yield Found(context, distinct(places)[: search.keep], nothing)
 
-    def windows(self, model: Transformer, texts: Sequence[Text], search: Search) -> list[list[Window]]:
-        """The windows of each context."""
+    def windows(
+        self, model: Transformer, texts: Sequence[Text], search: Search
+    ) -> tuple[list[Encoding], list[list[Window]]]:
+        """Each question with its whole context, and the windows that this is read in."""
         encodings = encoded(self.tokenizer, [both(text) for text in texts], None)
         limit = window_of(model.config, search.window)
         length = min(limit or WINDOW, search.window or WINDOW)
-        for encoding in encodings:
+        for text, encoding in zip(texts, encodings, strict=True):
             for which, name in enumerate(("question", "context")):
-                if not encoding.places(which):
+                if not words(text[which], encoding.offsets, encoding.places(which)):
                     raise InputError(f"the {name} has no word that the model knows; give one that has")
-        return [windows(encoding, length, search.stride) for encoding in encodings]
+        return encodings, [windows(encoding, length, search.stride) for encoding in encodings]
 
     def check(self, model: Transformer, texts: Sequence[Text], **changes: Any) -> None:
         """Refuse what `answer` would, before anything is computed."""
@@ -153,7 +159,7 @@ class Answering:
     def run(self, model: Transformer, text: Text) -> Run:
         """The run that answers this question; of a long context that of the window with the best answer."""
         (found,) = self.found(model, [text], self.search)
-        (lot,) = self.windows(model, [text], self.search)
+        _, (lot,) = self.windows(model, [text], self.search)
         encoding = lot[found.places[0].window].encoding
         return run_of(model, self.tokenizer, encoding, str(told(found, self.search)))
 
@@ -188,50 +194,49 @@ def both(text: Text) -> tuple[str, str]:
 
 
 def likelihoods(logits: Tensor, window: Window) -> tuple[Tensor, Tensor, float]:
-    """Logits T 2 -> log-probabilities (T) that an answer starts, and ends, at each position, and that there is none.
+    """Logits T 2 -> log-probabilities that an answer starts, and ends, at each token of the context, and of none.
 
-    The positions are those of the context and the first, which says that there is none.
+    They are normalised over these tokens and the first position, which says that there is no answer.
     """
-    shut = torch.ones(len(logits), dtype=torch.bool)
-    shut[[0, *window.places]] = False
-    likely = logits.masked_fill(shut[:, None], -torch.inf).log_softmax(0)
-    null = float(likely[0].sum())
-    if 0 not in window.places:
-        likely[0] = -torch.inf
-    return likely[:, 0], likely[:, 1], null
+    likely = logits[[0, *window.places]].log_softmax(0)
+    return likely[1:, 0], likely[1:, 1], float(likely[0].sum())
 
 
 def candidates(
-    context: str, window: Window, number: int, start: Tensor, end: Tensor, search: Search
+    start: Tensor, end: Tensor, first: int, grown: Grown, window: int, search: Search
 ) -> list[Place]:
-    """The likeliest spans of a window, the end not before the start nor too far after it, grown to whole words."""
+    """The likeliest spans of a window, whose tokens are `first`, ... of the context, grown to whole words.
+
+    An answer starts and ends with a token that has characters, and ends neither before it starts nor too far after.
+    """
+    empty = torch.tensor([grown[first + number] == EMPTY for number in range(len(start))])
+    start, end = start.masked_fill(empty, -torch.inf), end.masked_fill(empty, -torch.inf)
     later = torch.nn.functional.pad(end, (0, search.longest - 1), value=-torch.inf).unfold(
         0, search.longest, 1
     )
     together = (start[:, None] + later).flatten()  # start * longest + tokens beyond it
-    grown = edges(context, window)
     most = int((together > -torch.inf).sum())
     count = min(search.keep + SPARE, most)
     while True:
         best = together.topk(count)
         places = []
         for likelihood, place in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            first, beyond = divmod(place, search.longest)
-            places.append(Place(grown[first][0], grown[first + beyond][1], likelihood, number))
+            begins, beyond = divmod(place, search.longest)
+            ends = grown[first + begins + beyond][1]
+            places.append(Place(grown[first + begins][0], ends, likelihood, window))
         found = distinct(places)
         if count == most or len(found) >= search.keep:
             return found
         count = min(2 * count, most)
 
 
-def edges(context: str, window: Window) -> dict[int, tuple[int, int]]:
-    """The word that each position of the context stands in, as characters; a token without any stands by itself."""
-    offsets, found = window.encoding.offsets, {}
-    for place in window.places:
-        found[place] = offsets[place]
-    for word in words(context, offsets, window.places):
+def edges(context: str, encoding: Encoding) -> Grown:
+    """The word that each token of the context stands in, as characters."""
+    places = encoding.places(1)
+    found = dict.fromkeys(places, EMPTY)
+    for word in words(context, encoding.offsets, places):
         found |= dict.fromkeys(word.places, (word.start, word.end))
-    return found
+    return [found[place] for place in places]
 
 
 def distinct(places: list[Place]) -> list[Place]:

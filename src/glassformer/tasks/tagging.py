@@ -253,7 +253,8 @@ def boundaries(lot: Sequence[Window], begins: set[int]) -> list[int]:
     """The token at which each window takes over, then the end: amid the overlap, where a word begins if one does."""
     cuts = [0]
     for one, following in pairwise(lot):
-        amid = max(cuts[-1], (following.first + one.last) // 2)
-        within = range(amid, one.last)
-        cuts.append(next((token for token in within if token in begins), amid))
+        amid = (following.first + one.last) // 2
+        overlap = range(max(cuts[-1], following.first), one.last)
+        near = sorted(begins.intersection(overlap), key=lambda token: (abs(token - amid), token))
+        cuts.append(near[0] if near else max(cuts[-1], amid))
     return [*cuts, lot[-1].last]
