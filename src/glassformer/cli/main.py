@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "glassformer.cli.summarize:summarize",
         "Summarise texts given here, in a file, or line by line.",
     ),
+    "generate": (
+        "glassformer.cli.generate:generate",
+        "Go on with texts given here, in a file, or line by line.",
+    ),
     "data": ("glassformer.cli.data:data", "Look into files of examples."),
     "train": ("glassformer.cli.train:train", "Train a model by a recipe into a run folder."),
     "evaluate": ("glassformer.cli.evaluate:evaluate", "Score a model on a file of examples."),

@@ -32,6 +32,7 @@ DEFAULTS = {  # task -> the model that ships for it
     "classification": "sentiment",
     "tagging": "entities",
     "answering": "answers",
+    "generation": "shakespeare",
 }
 SMALL = 20_000_000  # parameters
 
@@ -41,7 +42,9 @@ device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is one."
 )
 beams_option: Decorator = click.option(
+    "--num-beams",
     "--beams",
+    "beams",
     type=click.IntRange(min=1),
     help="Hypotheses kept at each step; 1 is greedy search. [default: the model's own]",
 )
@@ -109,7 +112,8 @@ def known(name: str, task: str) -> str:
 
     if name in DEFAULTS.values() and name not in shipped() and not os.path.isdir(name):
         raise InputError(
-            f"no model that {DOES[task][1]} ships here; give one: --model FOLDER, or a name on the hub"
+            f"no model that {DOES[task][1]} ships here ({', '.join(shipped())} do); give one: --model FOLDER, or a "
+            "name on the hub"
         )
     return name
 

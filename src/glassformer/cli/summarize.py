@@ -1,10 +1,11 @@
 """`glassformer summarize`: long texts in, short ones out, in the same order."""
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from glassformer.cli.decoding import as_object, decoding_of, decoding_options, texts_of
 from glassformer.cli.inputs import (
     answers_of,
     as_line,
@@ -19,10 +20,7 @@ from glassformer.cli.inputs import (
 from glassformer.cli.options import (
     DEFAULTS,
     asked,
-    beams_option,
-    decoding_of,
     device_option,
-    length_penalty_option,
     model_option,
 )
 
@@ -36,8 +34,7 @@ if TYPE_CHECKING:
 @input_option
 @format_option
 @field_option
-@beams_option
-@length_penalty_option
+@decoding_options()
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
 @json_option
 @batch_option
@@ -48,24 +45,26 @@ def summarize(
     input_file: str | None,
     form: str | None,
     named: tuple[str, ...],
-    beams: int | None,
-    length_penalty: float | None,
     truncate: bool,
     as_json: bool,
     batch: int,
     device: str,
+    **decoding: Any,
 ) -> None:
     """Summarise texts given here, in a file, or line by line.
 
     Each TEXT is one text. Without any and without --input, every line of standard input is one; an empty line stays
-    empty.
+    empty. What no option says of how they are written is as in the model's generation_config.json.
     """
     rows = read_inputs(text, input_file, form=form, named=named)
     model = asked(name, "summarization", device)
     task = cast("Summarization", model.task)
-    options = {"decoding": decoding_of(task, beams, length_penalty), "truncate": truncate}
+    options = {"decoding": decoding_of(task.decoding, decoding), "truncate": truncate}
     for _, answer in answers_of(
         model, rows, itemgetter("text"), options, texts=text, input_file=input_file, batch=batch
     ):
-        summary = "" if answer is None else answer.text
-        click.echo(as_line({"summary": summary}) if as_json else one_line(summary))
+        if as_json:
+            click.echo(as_line(as_object("summary", answer)))
+            continue
+        for summary in texts_of(answer):
+            click.echo(one_line(summary))

@@ -1,10 +1,11 @@
 """`glassformer translate`: sentences in, their translations out, in the same order."""
 
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+from glassformer.cli.decoding import as_object, decoding_of, decoding_options, how_likely, texts_of
 from glassformer.cli.inputs import (
     answers_of,
     as_line,
@@ -17,18 +18,12 @@ from glassformer.cli.inputs import (
 )
 from glassformer.cli.options import (
     TRANSLATOR,
-    beams_option,
-    decoding_of,
     device_option,
     from_option,
-    length_penalty_option,
     model_option,
     to_option,
     translator,
 )
-
-if TYPE_CHECKING:
-    from glassformer.tasks.rewriting import Rewritten
 
 
 @click.command
@@ -39,8 +34,7 @@ if TYPE_CHECKING:
 @field_option
 @from_option
 @to_option
-@beams_option
-@length_penalty_option
+@decoding_options()
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
 @json_option
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")
@@ -54,23 +48,22 @@ def translate(
     named: tuple[str, ...],
     source_language: str | None,
     target_language: str | None,
-    beams: int | None,
-    length_penalty: float | None,
     truncate: bool,
     as_json: bool,
     tokens: bool,
     batch: int,
     device: str,
+    **decoding: Any,
 ) -> None:
     """Translate texts given here, in a file, or line by line.
 
     Each TEXT is one text. Without any and without --input, every line of standard input is one; an empty line stays
-    empty.
+    empty. What no option says of how they are written is as in the model's generation_config.json.
     """
     rows = read_inputs(text, input_file, form=form, named=named)
     model, task = translator(name, device)
     options = {
-        "decoding": decoding_of(task, beams, length_penalty),
+        "decoding": decoding_of(task.decoding, decoding),
         "truncate": truncate,
         "source_language": source_language,
         "target_language": target_language,
@@ -79,19 +72,8 @@ def translate(
         model, rows, itemgetter("text"), options, texts=text, input_file=input_file, batch=batch
     ):
         if as_json:
-            click.echo(as_line(as_object(answer, tokens)))
-        else:
-            click.echo("" if answer is None else answer.text)
-
-
-def as_object(answer: "Rewritten | None", tokens: bool) -> dict[str, object]:
-    """For programs: the translation, and where it is asked for how likely each of its tokens was."""
-    if answer is None:
-        return {"translation": ""}
-    if not tokens:
-        return {"translation": answer.text}
-    likely = [
-        {"token": token, "log_probability": value}
-        for token, value in zip(answer.tokens, answer.log_probabilities, strict=True)
-    ]
-    return {"translation": answer.text, "score": answer.score, "complete": answer.complete, "tokens": likely}
+            likely = how_likely(answer) if tokens and answer is not None else {}
+            click.echo(as_line({**as_object("translation", answer), **likely}))
+            continue
+        for translation in texts_of(answer):
+            click.echo(translation)

@@ -52,7 +52,9 @@ class Decoding:
     top_k: int = option("drawing: among so many likeliest tokens; 0: among all", 0)
     top_p: float = option("drawing: among the likeliest tokens that hold this much probability", 1.0)
     min_p: float = option("drawing: among tokens at least this share as likely as the likeliest", 0.0)
-    typical_p: float = option("drawing: among the least surprising tokens that hold this probability", 1.0)
+    typical_p: float = option(
+        "drawing: among the tokens of most usual surprise that hold this much probability", 1.0
+    )
     seed: int | None = option("drawing: the same seed draws the same output", None)
     penalty_alpha: float = option(
         "contrastive search among the top_k: how much likeness to what was written counts, from 0 to 1", 0.0
