@@ -46,6 +46,7 @@ LLAMA: dict[str, Any] = {
     "head_size": 4,
     "kv_heads": 2,
 }
+PARALLEL: dict[str, Any] = {**WRITER, "positions": "rotary", "head_size": 4, "parallel_residual": True}
 MODELS: dict[str, dict[str, Any]] = {
     "2017": {**PAIR, "positions": "sinusoidal", "embedding_scale": True, "activation": "relu"},
     "2017-norm-first": {**PAIR, "positions": "sinusoidal", "norm_first": True, "final_norm": True},
@@ -63,6 +64,11 @@ MODELS: dict[str, dict[str, Any]] = {
     "t5-like": {**T5, "output_scale": True},
     "t5-gated-like": {**T5, "gated": True, "activation": "gelu-tanh", "tied_output": False},
     "llama-like": LLAMA,
+    "qwen3-like": {**LLAMA, "head_norm": True, "window": 2, "windowed_layers": (1,)},
+    "gemma-like": {**LLAMA, "norm": "rms-from-one", "embedding_scale": True},
+    "phi-like": {**PARALLEL, "one_norm": True, "head_norm": True},
+    "gpt-neo-like": {**WRITER, "attention_scale": False, "window": 3, "windowed_layers": (0,)},
+    "mpnet-like": {**READER, **MASKED, "positions": "learned-relative", "position_offset": 2},
     "writer-without-positions": {**WRITER, "positions": "none"},
 }
 WITH_DECODER = [

@@ -8,9 +8,16 @@ from typing import Any, Literal, Self, get_args, get_origin
 from glassformer.errors import InputError
 
 Stack = Literal["encoder", "decoder", "encoder-decoder"]
-Norm = Literal["layer", "rms", "none"]
+Norm = Literal["layer", "rms", "rms-from-one", "none"]
 Positions = Literal[
-    "sinusoidal", "sinusoidal-halves", "sinusoidal-halves-inclusive", "learned", "rotary", "relative", "none"
+    "sinusoidal",
+    "sinusoidal-halves",
+    "sinusoidal-halves-inclusive",
+    "learned",
+    "learned-relative",
+    "rotary",
+    "relative",
+    "none",
 ]
 Activation = Literal["relu", "gelu", "gelu-tanh", "silu"]
 PoolerActivation = Literal["tanh", "relu", "gelu", "gelu-tanh", "silu"]
@@ -45,6 +52,7 @@ class TransformerConfig:
     norm_first: bool = False  # before each sub-layer (GPT-2, T5, Llama) or after its residual (2017, BERT)
     final_norm: bool = False
     parallel_residual: bool = False  # GPT-NeoX: attention and feed-forward read the same row
+    one_norm: bool = False  # Phi: one norm for both of these
     embedding_norm: bool = False
     embedding_size: int | None = (
         None  # None: d_model; else the tables are as wide, and a map leads to d_model
@@ -69,8 +77,10 @@ class TransformerConfig:
     attention_bias: bool = True
     attention_output_bias: bool | None = None  # None: as attention_bias; Qwen 2 has none there
     attention_scale: bool = True  # T5 leaves the scores unscaled
+    head_norm: bool = False  # Qwen 3: each head's queries and keys are normed before they turn
     feed_forward_bias: bool = True
     window: int | None = None  # Mistral: a query sees so many positions, itself the last; None: all before it
+    windowed_layers: tuple[int, ...] | None = None  # GPT-Neo: in these alone; None: in all
 
     head: Head = "language-model"
     labels: int = 0  # how many labels a label head has
@@ -108,7 +118,7 @@ class TransformerConfig:
             return
         if declared is float and type(value) is int:
             return
-        if type(value) not in allowed:
+        if type(value) not in [get_origin(kind) or kind for kind in allowed]:
             names = " or ".join("nothing" if kind is type(None) else kind.__name__ for kind in allowed)
             raise InputError(f"{name} is {value!r}, a {type(value).__name__}; expected {names}")
 
@@ -156,7 +166,8 @@ class TransformerConfig:
             layers, present = getattr(self, f"{side}_layers"), side in self.stack
             if present != (layers > 0):
                 raise InputError(f"stack {self.stack!r} does not go with {side}_layers = {layers}")
-        if self.position_offset and self.positions not in ("learned", "sinusoidal-halves-inclusive"):
+        offset = ("learned", "learned-relative", "sinusoidal-halves-inclusive")
+        if self.position_offset and self.positions not in offset:
             raise InputError(
                 f"positions {self.positions!r} start at 0; position_offset is {self.position_offset}"
             )
@@ -180,8 +191,15 @@ class TransformerConfig:
             )
         if self.parallel_residual and (self.stack != "decoder" or not self.norm_first):
             raise InputError("parallel_residual belongs to a decoder whose norms stand first")
+        if self.one_norm and not self.parallel_residual:
+            raise InputError("one_norm belongs to a parallel_residual; that is False")
         if self.window is not None and self.stack != "decoder":
             raise InputError(f"a window belongs to a decoder; the stack is {self.stack!r}")
+        layers = self.windowed_layers
+        if layers is not None and (self.window is None or not set(layers) <= set(range(self.decoder_layers))):
+            raise InputError(
+                f"windowed_layers is {list(layers)}; expected numbers from 0 to {self.decoder_layers - 1}, and a window"
+            )
         if self.embedding_size is not None and (
             self.stack == "encoder-decoder" or not self.has_narrow_output
         ):
@@ -198,6 +216,13 @@ class TransformerConfig:
     def size_of_head(self) -> int:
         """How many numbers one head's query has."""
         return self.head_size or self.d_model // self.heads
+
+    @property
+    def near_layers(self) -> tuple[int, ...]:
+        """The numbers of the layers that see through a window."""
+        if self.window is None:
+            return ()
+        return tuple(range(self.decoder_layers)) if self.windowed_layers is None else self.windowed_layers
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that differ from their defaults, and those without one: what config.json says."""
@@ -216,4 +241,5 @@ class TransformerConfig:
         missing = [n for n in ("stack", "vocab_size", "d_model", "heads", "d_ff") if n not in values]
         if missing:
             raise InputError(f"the configuration lacks {', '.join(missing)}; every transformer needs them")
-        return cls(**values)
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import torch
 import transformers
@@ -43,6 +44,7 @@ class Stack:
     draw: Callable[[random.Random], Settings]
     classes: tuple[str, ...]
     counts_itself: bool = False  # numbers the positions by the padding of the ids, and takes no position_ids
+    fused: str = "sdpa"  # its attention, as it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,10 @@ class Wide:
     def __getattr__(self, name: str) -> Any:
         return torch.float64 if name in ("float32", "float") else getattr(torch, name)
 
+    def tensor(self, value: Any, **more: Any) -> Tensor:
+        """A number is kept whole."""
+        return torch.tensor(value, **({"dtype": torch.float64} if isinstance(value, float) else {}) | more)
+
 
 @contextmanager
 def exact(config: type) -> Iterator[None]:
@@ -85,7 +91,8 @@ def exact(config: type) -> Iterator[None]:
     for module in modules:
         module.torch = Wide()  # type: ignore[attr-defined]
     try:
-        yield
+        with mock.patch.object(Tensor, "float", Tensor.double):
+            yield
     finally:
         for module in modules:
             module.torch = torch  # type: ignore[attr-defined]
@@ -276,7 +283,7 @@ def rounded(stack: Stack, folder: Path, settings: Settings, seed: int, checkpoin
 
     Its fused attention: the plain one makes no numbers of a row that may look nowhere, in float64.
     """
-    reference = reopened(folder, "sdpa")
+    reference = reopened(folder, stack.fused)
     batch = next(batches(checkpoint.transformer.config, settings, seed))
     return apart(answered(asked(stack, reference, batch)), answer(checkpoint.transformer, batch), batch)
 
@@ -425,10 +432,81 @@ def draw_mistral(chance: random.Random) -> Settings:
 
 
 def draw_qwen2(chance: random.Random) -> Settings:
-    """No choice of biases, nor of the size of a head."""
+    """No choice of biases, nor of the size of a head; some layers, or all, may see through a window."""
     drawn = draw_llama(chance)
     del drawn["attention_bias"], drawn["mlp_bias"], drawn["head_dim"]
-    return drawn
+    return {
+        **drawn,
+        "num_hidden_layers": 3,
+        "use_sliding_window": chance.random() < 0.5,
+        "sliding_window": chance.choice([2, 3]),
+        "max_window_layers": chance.choice([0, 1, 2]),
+    }
+
+
+def draw_qwen3(chance: random.Random) -> Settings:
+    """The size of a head, and all biases of attention together, may be chosen."""
+    heads = {"head_dim": chance.choice([6, 8]), "attention_bias": chance.random() < 0.3}
+    return {**draw_qwen2(chance), **heads}
+
+
+def draw_gemma(chance: random.Random) -> Settings:
+    """Llama's words but for the wide layer's biases."""
+    drawn = draw_llama(chance)
+    del drawn["mlp_bias"]
+    return {**drawn, "hidden_act": chance.choice(["gelu_pytorch_tanh", "gelu"])}
+
+
+def draw_phi(chance: random.Random) -> Settings:
+    """A part of each head turns; queries and keys may be normed."""
+    drawn = small(chance)
+    return {
+        **drawn,
+        "num_key_value_heads": chance.choice([1, drawn["num_attention_heads"]]),
+        "num_hidden_layers": chance.randint(1, 3),
+        "intermediate_size": chance.randint(5, 40),
+        "max_position_embeddings": 64,
+        "qk_layernorm": chance.random() < 0.5,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": chance.choice([10000.0, 500.0]),
+            "partial_rotary_factor": chance.choice([0.5, 1.0]),
+        },
+    }
+
+
+def draw_phi3(chance: random.Random) -> Settings:
+    """All maps of attention in one; a window, or none."""
+    drawn = draw_phi(chance)
+    del drawn["qk_layernorm"]
+    return {**drawn, "sliding_window": chance.choice([2, 3, None])}
+
+
+def draw_mpnet(chance: random.Random) -> Settings:
+    """One kind of text, and a padding id that the code knows by heart."""
+    drawn = draw_bert(chance)
+    del drawn["type_vocab_size"]
+    return {**drawn, "pad_token_id": 1}
+
+
+def draw_gpt_neo(chance: random.Random) -> Settings:
+    """Some layers look back only so far, or none, or all."""
+    return {
+        **small(chance, heads="num_heads"),
+        "num_layers": 2,
+        "attention_types": chance.choice(
+            [
+                [[["global", "local"], 1]],
+                [[["global"], 1], [["local"], 1]],
+                [[["global"], 2]],
+                [[["local"], 2]],
+            ]
+        ),
+        "window_size": chance.choice([2, 3]),
+        "intermediate_size": chance.choice([None, 11, 40]),
+        "max_position_embeddings": chance.randint(18, 24),
+        "activation_function": chance.choice(["gelu_new", "relu"]),
+    }
 
 
 def of(name: str, *kinds: str) -> tuple[str, ...]:
@@ -438,6 +516,7 @@ def of(name: str, *kinds: str) -> tuple[str, ...]:
 
 READS = ("ForTokenClassification", "ForQuestionAnswering", "Model")
 LABELS = ("ForSequenceClassification", "ForMultipleChoice", *READS)
+TAGS = ("ForTokenClassification", "Model")
 WRITES = ("ForCausalLM", "ForSequenceClassification")
 
 STACKS: dict[str, Stack] = {
@@ -491,4 +570,18 @@ STACKS: dict[str, Stack] = {
     "llama": Stack(config="LlamaConfig", draw=draw_llama, classes=of("Llama", *WRITES, *READS)),
     "mistral": Stack(config="MistralConfig", draw=draw_mistral, classes=of("Mistral", *WRITES, *READS)),
     "qwen2": Stack(config="Qwen2Config", draw=draw_qwen2, classes=of("Qwen2", *WRITES, *READS)),
+    "qwen3": Stack(config="Qwen3Config", draw=draw_qwen3, classes=of("Qwen3", *WRITES, *READS)),
+    "gemma": Stack(config="GemmaConfig", draw=draw_gemma, classes=of("Gemma", *WRITES, *TAGS)),
+    "phi": Stack(config="PhiConfig", draw=draw_phi, classes=of("Phi", *WRITES, *TAGS)),
+    "phi3": Stack(config="Phi3Config", draw=draw_phi3, classes=of("Phi3", *WRITES, *TAGS)),
+    "mpnet": Stack(
+        config="MPNetConfig",
+        draw=draw_mpnet,
+        classes=of("MPNet", "ForMaskedLM", *LABELS),
+        counts_itself=True,
+        fused="eager",
+    ),
+    "gpt_neo": Stack(
+        config="GPTNeoConfig", draw=draw_gpt_neo, classes=of("GPTNeo", *WRITES, *READS), fused="eager"
+    ),
 }

@@ -43,6 +43,16 @@ CONFIGS = {
         "norm_first": True,
         "attention_output_bias": False,
     },
+    "one-norm": {
+        **WRITER,
+        "parallel_residual": True,
+        "one_norm": True,
+        "norm_first": True,
+        "head_norm": True,
+        "norm": "rms-from-one",
+    },
+    "some-windows": {**WRITER, "decoder_layers": 2, "window": 2, "windowed_layers": (1,)},
+    "both-positions": {**READER, "positions": "learned-relative", "head": "hidden"},
     "stretched": {**WRITER, "rotary_stretch": 8.0, "rotary_stretch_length": 40, "window": 2},
     "narrow": {
         **READER,

@@ -10,17 +10,23 @@ from glassformer.families.camembert import CAMEMBERT
 from glassformer.families.distilbert import DISTILBERT
 from glassformer.families.electra import ELECTRA
 from glassformer.families.family import Family, Raw
+from glassformer.families.gemma import GEMMA
 from glassformer.families.gpt2 import GPT2
+from glassformer.families.gpt_neo import GPT_NEO
 from glassformer.families.gpt_neox import GPT_NEOX
 from glassformer.families.llama import LLAMA
 from glassformer.families.m2m_100 import M2M_100
 from glassformer.families.marian import MARIAN
 from glassformer.families.mbart import MBART
 from glassformer.families.mistral import MISTRAL
+from glassformer.families.mpnet import MPNET
 from glassformer.families.mt5 import MT5
 from glassformer.families.opt import OPT
 from glassformer.families.pegasus import PEGASUS
+from glassformer.families.phi import PHI
+from glassformer.families.phi3 import PHI3
 from glassformer.families.qwen2 import QWEN2
+from glassformer.families.qwen3 import QWEN3
 from glassformer.families.roberta import ROBERTA
 from glassformer.families.t5 import T5
 from glassformer.families.transformer import TRANSFORMER
@@ -48,6 +54,12 @@ FAMILIES: dict[str, Family] = {
     "opt": OPT,
     "qwen2": QWEN2,
     "xlm-roberta": XLM_ROBERTA,
+    "gemma": GEMMA,
+    "gpt_neo": GPT_NEO,
+    "mpnet": MPNET,
+    "phi": PHI,
+    "phi3": PHI3,
+    "qwen3": QWEN3,
 }
 
 

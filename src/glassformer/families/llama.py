@@ -40,10 +40,10 @@ FIELDS: Fields = {
 }
 
 
-def derive(raw: Raw) -> Fields:
-    """How positions turn, and the size of a head where it is not what divides the model."""
+def derive(raw: Raw, share: float = 1.0) -> Fields:
+    """How positions turn, and the size of a head where it is not what divides the model; `share` of it turns."""
     usual = raw["hidden_size"] == raw["num_attention_heads"] * (raw["head_dim"] or 0)
-    return {"head_size": None if usual else raw["head_dim"], **rotary.read(raw)}
+    return {"head_size": None if usual else raw["head_dim"], **rotary.read(raw, share)}
 
 
 def restore(config: TransformerConfig) -> Raw:

@@ -4,26 +4,46 @@
 to float64, to 1e-10.
 """
 
+from glassformer.config import TransformerConfig
 from glassformer.families import llama
-from glassformer.families.family import Family, Fields, Key, Raw, fixed, refusal
+from glassformer.families.family import Family, Fields, Key, Raw, refusal
 
 OWN = {
     "vocab_size": Key("vocab_size", 151936, "vocab_size"),
     "num_key_value_heads": Key("num_key_value_heads", 32, "kv_heads", nullable=True),
     "intermediate_size": Key("intermediate_size", 22016, "d_ff"),
     "max_position_embeddings": Key("max_position_embeddings", 32768, "max_positions"),
-    "use_sliding_window": fixed("use_sliding_window", False),
+    "use_sliding_window": Key("use_sliding_window", False),
+    "sliding_window": Key("sliding_window", 4096, nullable=True),
+    "max_window_layers": Key("max_window_layers", 28),
     "layer_types": Key("layer_types"),
 }
 BIASES = ("attention_bias", "mlp_bias")  # not for a configuration to say
+KINDS = {False: "full_attention", True: "sliding_attention"}
 
 
 def derive(raw: Raw) -> Fields:
-    """As Llama; every layer looks at the whole text."""
-    kinds = set(raw["layer_types"] or ())
-    if kinds - {"full_attention"}:
-        raise refusal("layer_types", sorted(kinds), "'full_attention' for every layer")
-    return llama.derive(raw)
+    """As Llama; some layers may look back only so far."""
+    layers, window = raw["num_hidden_layers"], raw["sliding_window"] if raw["use_sliding_window"] else None
+    usual = [KINDS[window is not None and layer >= raw["max_window_layers"]] for layer in range(layers)]
+    kinds = raw["layer_types"] or usual
+    near = tuple(layer for layer, kind in enumerate(kinds) if kind == KINDS[True])
+    if len(kinds) != layers or set(kinds) - set(KINDS.values()) or (near and window is None):
+        raise refusal("layer_types", kinds, f"{KINDS[False]!r} for every layer, or a window")
+    windowed = {"window": window, "windowed_layers": near if len(near) < layers else None}
+    return {**llama.derive(raw), **(windowed if near else {})}
+
+
+def restore(config: TransformerConfig) -> Raw:
+    """The same keys again."""
+    count, near = config.decoder_layers, config.near_layers
+    return {
+        **llama.restore(config),
+        "use_sliding_window": bool(near),
+        "sliding_window": config.window,
+        "max_window_layers": min(near, default=count),
+        "layer_types": [KINDS[layer in near] for layer in range(count)],
+    }
 
 
 QWEN2 = Family(
@@ -37,7 +57,7 @@ QWEN2 = Family(
         "feed_forward_bias": False,
     },
     derive=derive,
-    restore=llama.restore,
+    restore=restore,
     rules=llama.body("transformer"),
     architectures=llama.classes("Qwen2"),
 )

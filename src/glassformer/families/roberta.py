@@ -25,8 +25,11 @@ def restore(config: TransformerConfig) -> Raw:
     }
 
 
-NO_POOLER = (rule("[roberta.]pooler.dense.*"),)
-POOLER = (rule("[roberta.]pooler.dense.*", "head.pooling.dense.*"),)
+LANGUAGE: Fields = {**heads.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
+OWN_POOLER = (  # of a head that judges whole texts
+    rule("classifier.dense.*", "head.pooling.dense.*"),
+    rule("classifier.out_proj.*", "head.output.*"),
+)
 
 
 def language(config: TransformerConfig) -> tuple[Rule, ...]:
@@ -35,19 +38,6 @@ def language(config: TransformerConfig) -> tuple[Rule, ...]:
         rule("lm_head.dense.*", "head.dense.*"),
         rule("lm_head.layer_norm.*", "head.norm.*"),
         *heads.vocabulary("lm_head.decoder", "lm_head.bias", config),
-        *NO_POOLER,
-    )
-
-
-LANGUAGE: Fields = {**heads.LANGUAGE, "output_activation": "gelu"}  # whatever hidden_act says
-
-
-def sequence_label(config: TransformerConfig) -> tuple[Rule, ...]:
-    """A pooler of the head's own."""
-    return (
-        rule("classifier.dense.*", "head.pooling.dense.*"),
-        rule("classifier.out_proj.*", "head.output.*"),
-        *NO_POOLER,
     )
 
 
@@ -70,28 +60,34 @@ def family(model_type: str, name: str, source: str, vocab_size: int = 30522) -> 
     )
 
 
-def classes(name: str) -> dict[str, Architecture]:
-    """The classes of such a family, by their names in it."""
+def classes(name: str, prefix: str = "roberta") -> dict[str, Architecture]:
+    """The classes of such a family, by their names in it and the prefix of their weights."""
+    no_pooler = (rule(f"[{prefix}.]pooler.dense.*"),)
+    pooler = (rule(f"[{prefix}.]pooler.dense.*", "head.pooling.dense.*"),)
+
+    def words(config: TransformerConfig) -> tuple[Rule, ...]:
+        return *language(config), *no_pooler
+
     return {
-        f"{name}ForMaskedLM": Architecture(
-            fields={"head": "masked-language-model", **LANGUAGE}, rules=language
-        ),
+        f"{name}ForMaskedLM": Architecture(fields={"head": "masked-language-model", **LANGUAGE}, rules=words),
         f"{name}ForCausalLM": Architecture(
-            fields={"head": "language-model", **LANGUAGE}, rules=language, requires={"is_decoder": True}
+            fields={"head": "language-model", **LANGUAGE}, rules=words, requires={"is_decoder": True}
         ),
-        f"{name}ForSequenceClassification": Architecture(fields=heads.POOLED, rules=sequence_label),
+        f"{name}ForSequenceClassification": Architecture(
+            fields=heads.POOLED, rules=lambda config: (*OWN_POOLER, *no_pooler)
+        ),
         f"{name}ForMultipleChoice": Architecture(
-            fields=heads.CHOICE, rules=lambda config: (*POOLER, *heads.LABELS), label_names=("choice",)
+            fields=heads.CHOICE, rules=lambda config: (*pooler, *heads.LABELS), label_names=("choice",)
         ),
         f"{name}ForTokenClassification": Architecture(
-            fields={"head": "token-label"}, rules=lambda config: (*NO_POOLER, *heads.LABELS)
+            fields={"head": "token-label"}, rules=lambda config: (*no_pooler, *heads.LABELS)
         ),
         f"{name}ForQuestionAnswering": Architecture(
-            fields={"head": "answer-span"}, rules=lambda config: (*NO_POOLER, *heads.SPAN)
+            fields={"head": "answer-span"}, rules=lambda config: (*no_pooler, *heads.SPAN)
         ),
         f"{name}Model": Architecture(
             fields={"head": "hidden", "pooler": True},
-            rules=lambda config: POOLER,
+            rules=lambda config: pooler,
             optional={"pooler": "head.pooling."},
             bare=True,
         ),

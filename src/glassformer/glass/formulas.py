@@ -138,6 +138,10 @@ def _rms_norm(x: Array, weight: Array, *, eps: float) -> Array:
     return scaled
 
 
+def _rms_norm_from_one(x: Array, weight: Array, *, eps: float) -> Array:
+    return _rms_norm(x, 1.0 + weight, eps=eps)
+
+
 def _tokens(ids: Array, weight: Array) -> Array:
     return weight[ids]
 
@@ -343,6 +347,13 @@ FORMULAS: dict[str, Formula] = {
         r"\hat X = \frac{X}{\sqrt{\overline{X^2} + <eps>}} \odot \gamma",
         _rms_norm,
         says="Each row is scaled to a mean square of 1, then stretched by learned numbers.",
+    ),
+    "rms_norm_from_one": Formula(
+        "X̂",
+        "X̂ = X / √(mean(X²) + <eps>) ⊙ (1 + γ)",
+        r"\hat X = \frac{X}{\sqrt{\overline{X^2} + <eps>}} \odot (1 + \gamma)",
+        _rms_norm_from_one,
+        says="Each row is scaled to a mean square of 1, then stretched by one plus learned numbers.",
     ),
     "query": Formula(
         "Q",

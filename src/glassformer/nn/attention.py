@@ -9,6 +9,7 @@ from torch.nn import functional
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.cache import Cache, appended
+from glassformer.nn.norm import make_head_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Rotary
 
@@ -46,7 +47,8 @@ def mask_of(
 class Attention(Part):
     """Each position gathers from the others, weighted by how well its query meets their keys.
 
-    Vaswani et al. 2017, section 3.2; keys shared by several query heads: Ainslie et al. 2023.
+    Vaswani et al. 2017, section 3.2; keys shared by several query heads: Ainslie et al. 2023; queries and keys normed:
+    Henry et al. 2020.
     """
 
     def __init__(self, config: TransformerConfig, rotary: bool) -> None:
@@ -63,6 +65,7 @@ class Attention(Part):
         self.key = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
         self.value = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
         self.output = nn.Linear(inner, config.d_model, bias=bool(output_bias))
+        self.query_norm, self.key_norm = make_head_norm(config), make_head_norm(config)
         self.scale = 1.0 / math.sqrt(self.head_size) if config.attention_scale else 1.0
         self.scores_formula = "scores" if config.attention_scale else "scores_unscaled"
         self.scores_constants = {"head_size": self.head_size} if config.attention_scale else {}
@@ -80,6 +83,7 @@ class Attention(Part):
     ) -> Tensor:
         """(B, Q, C), and memory (B, K, C) to attend to instead of itself -> (B, Q, C)."""
         q = self.project("query", "B H Q D", self.query, x, self.heads, trace)
+        q = self.normed(self.query_norm, "B H Q D", q, trace)
         q = self.turned("query_turned", "B H Q D", q, position_ids, trace)
         past = None if cache is None else cache.past(self.path)
         if memory is not None and past is not None:
@@ -92,6 +96,7 @@ class Attention(Part):
             axes = "B G K D" if past is None else "B G N D"
             k = self.project("key", axes, self.key, source, self.kv_heads, trace)
             v = self.project("value", axes, self.value, source, self.kv_heads, trace)
+            k = self.normed(self.key_norm, axes, k, trace)
             k = self.turned("key_turned", axes, k, position_ids, trace)
             if past is not None:
                 k = self.extended("key", past[0], k, trace)
@@ -136,6 +141,13 @@ class Attention(Part):
         """(B, T, C) -> (B, heads, T, D)."""
         split = linear(x).unflatten(-1, (heads, self.head_size)).transpose(1, 2)
         return self.step(name, axes, split, trace, name, (x, linear.weight, linear.bias), heads=heads)
+
+    def normed(self, norm: Part | None, axes: str, x: Tensor, trace: Trace | None) -> Tensor:
+        """Queries or keys normed, head by head, in a model that does so."""
+        if norm is None:
+            return x
+        y: Tensor = norm(x, trace, axes)
+        return y
 
     def turned(
         self, name: str, axes: str, x: Tensor, position_ids: Tensor | None, trace: Trace | None

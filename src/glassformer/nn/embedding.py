@@ -28,7 +28,7 @@ class Embedding(Part):
         if config.embedding_size is not None:
             width, self.axes = config.embedding_size, "B T E"
             self.projection = nn.Linear(width, config.d_model)
-        if config.positions == "learned":
+        if config.positions.startswith("learned"):
             self.offset = config.position_offset
             self.positions = nn.Embedding(config.max_positions + config.position_offset, width)
         elif config.positions.startswith("sinusoidal"):

@@ -17,7 +17,7 @@ class Layer(Part):
     """Two or three sub-layers, each added to what came in.
 
     Vaswani et al. 2017, section 3.1; with the norm first: Xiong et al. 2020; both reading the same row: Wang and
-    Komatsuzaki 2021.
+    Komatsuzaki 2021; through one norm: Gunasekar et al. 2023.
     """
 
     def __init__(self, config: TransformerConfig, cross: bool) -> None:
@@ -29,7 +29,7 @@ class Layer(Part):
             self.cross_attention = Attention(config, rotary=False)
             self.cross_attention_norm = make_norm(config)
         self.feed_forward = FeedForward(config)
-        self.feed_forward_norm = make_norm(config)
+        self.feed_forward_norm = None if config.one_norm else make_norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
@@ -70,7 +70,10 @@ class Layer(Part):
 
     def side_by_side(self, x: Tensor, attend: Callable[[Tensor], Tensor], trace: Trace | None) -> Tensor:
         """What was there plus what both sub-layers make of it, neither knowing of the other."""
-        attended = self.dropout(attend(self.self_attention_norm(x, trace)))
-        thought = self.dropout(self.feed_forward(self.feed_forward_norm(x, trace), trace))
+        normed = self.self_attention_norm(x, trace)
+        attended = self.dropout(attend(normed))
+        if self.feed_forward_norm is not None:
+            normed = self.feed_forward_norm(x, trace)
+        thought = self.dropout(self.feed_forward(normed, trace))
         after = x + (thought + attended)
         return self.step("after_feed_forward", "B T C", after, trace, "residual", (x, attended, thought))

@@ -21,9 +21,13 @@ class Stack(Part):
     def __init__(self, config: TransformerConfig, layers: int, causal: bool, cross: bool) -> None:
         super().__init__()
         self.causal, self.window = causal, config.window if causal else None
-        self.limit = config.max_positions if config.positions == "learned" else None
+        self.windowed = frozenset(config.near_layers)
+        self.in_part = config.windowed_layers is not None  # the others see everything
+        self.limit = config.max_positions if config.positions.startswith("learned") else None
         self.embedding = Embedding(config)
-        self.relative = RelativeBias(config, both_ways=not causal) if config.positions == "relative" else None
+        self.relative = None
+        if config.positions.endswith("relative"):
+            self.relative = RelativeBias(config, both_ways=not causal)
         self.layers = nn.ModuleList(Layer(config, cross) for _ in range(layers))
         if config.distinct_layers is not None:
             share(self.layers, config.distinct_layers)
@@ -57,8 +61,10 @@ class Stack(Part):
         x = self.embedding(ids, position_ids, table, segment_ids, trace)
         visible = self.visibility(attention_mask, keys, position_ids, x, trace)
         memory_visible = None if memory is None else self.memory_visibility(memory_mask, x, trace)
-        for layer in self.layers:
-            x = layer(x, visible, position_ids, memory, memory_visible, cache, trace)
+        near = self.near(visible, attention_mask, keys, x, trace)
+        for number, layer in enumerate(self.layers):
+            seen_here = near if number in self.windowed else visible
+            x = layer(x, seen_here, position_ids, memory, memory_visible, cache, trace)
         if self.norm is not None:
             x = self.norm(x, trace)
         if cache is not None:
@@ -93,25 +99,8 @@ class Stack(Part):
         trace: Trace | None,
     ) -> Visibility:
         """Padding, the future, and what distance adds, for this stack's own attention."""
-        queries, dtype = x.shape[1], x.dtype
-        mask = None
-        if attention_mask is None and self.causal and (queries > 1 or self.window is not None):
-            attention_mask = torch.ones(1, keys.shape[1], dtype=torch.bool, device=x.device)
-        if attention_mask is not None:
-            mask = mask_of(attention_mask, queries, self.causal, dtype, self.window)
-            window = {} if self.window is None else {"window": self.window}
-            mask = self.step(
-                "mask",
-                "B 1 Q K",
-                mask,
-                trace,
-                "mask",
-                (attention_mask,),
-                queries=queries,
-                causal=self.causal,
-                never=torch.finfo(dtype).min,
-                **window,
-            )
+        window = None if self.in_part else self.window
+        mask = self.hidden("mask", attention_mask, window, keys, x, trace)
         if self.relative is None:
             return Visibility(mask)
         if trace is not None and keys.shape != position_ids.shape:
@@ -121,6 +110,50 @@ class Stack(Part):
         elif trace is not None:
             keys = position_ids
         return Visibility(mask, self.relative(position_ids, keys, trace))
+
+    def near(
+        self,
+        visible: Visibility,
+        attention_mask: Tensor | None,
+        keys: Tensor,
+        x: Tensor,
+        trace: Trace | None,
+    ) -> Visibility:
+        """The same for the layers that see only so far back."""
+        if not self.in_part:
+            return visible
+        mask = self.hidden("window_mask", attention_mask, self.window, keys, x, trace)
+        return Visibility(mask, visible.bias)
+
+    def hidden(
+        self,
+        name: str,
+        attention_mask: Tensor | None,
+        window: int | None,
+        keys: Tensor,
+        x: Tensor,
+        trace: Trace | None,
+    ) -> Tensor | None:
+        """The mask over padding, the future and what lies too far back, where there is any."""
+        queries, dtype = x.shape[1], x.dtype
+        if attention_mask is None and self.causal and (queries > 1 or window is not None):
+            attention_mask = torch.ones(1, keys.shape[1], dtype=torch.bool, device=x.device)
+        if attention_mask is None:
+            return None
+        mask = mask_of(attention_mask, queries, self.causal, dtype, window)
+        limits = {} if window is None else {"window": window}
+        return self.step(
+            name,
+            "B 1 Q K",
+            mask,
+            trace,
+            "mask",
+            (attention_mask,),
+            queries=queries,
+            causal=self.causal,
+            never=torch.finfo(dtype).min,
+            **limits,
+        )
 
     def memory_visibility(self, memory_mask: Tensor | None, x: Tensor, trace: Trace | None) -> Visibility:
         """The padding of the source."""
