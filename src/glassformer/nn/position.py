@@ -83,7 +83,7 @@ class Rotary(nn.Module):
         """(size / 2,): what is left of the speed of each turn."""
         kept = torch.zeros(self.size // 2, dtype=torch.float64, device=device)
         if self.length is not None:
-            turns = angles(torch.tensor(self.length, device=device), self.size, self.base) / (2 * math.pi)
+            turns = angles(torch.full((), self.length, device=device), self.size, self.base) / (2 * math.pi)
             kept = ((turns - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
         return kept + (1.0 - kept) / self.stretch
 
