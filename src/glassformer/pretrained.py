@@ -48,6 +48,8 @@ PUBLISHED_FILES = [  # what of a published repository is fetched
     "source.spm",
     "target.spm",
     "target_vocab.json",
+    "chat_template.jinja",
+    "additional_chat_templates/*.jinja",
 ]
 DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
 HELD = 2**27  # bytes of a file that may stay in memory once read: closing the file lets go of them
@@ -446,7 +448,9 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(path.name + ".partial")
     try:
         partial.touch()
-        mode = partial.stat().st_mode  # what writes a file anew, as safetensors does, may choose rights of its own
+        mode = (
+            partial.stat().st_mode
+        )  # what writes a file anew, as safetensors does, may choose rights of its own
         yield partial
         partial.chmod(mode)
         os.replace(partial, path)

@@ -23,6 +23,7 @@ from glassformer.errors import InputError
 
 if TYPE_CHECKING:
     from glassformer.decoding.options import Decoding
+    from glassformer.tasks.chat import Chat
     from glassformer.tasks.generation import GeneratedText, Generation
     from glassformer.tasks.model import Model
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 @input_option
 @format_option
 @field_option
+@click.option("--chat", is_flag=True, help="Each text is a message to the model, and its answer is printed.")
+@click.option("--system", metavar="TEXT", help="With --chat: what the model is told before every message.")
 @decoding_options("beyond_source")
 @click.option(
     "--stream/--no-stream",
@@ -56,6 +59,8 @@ def generate(
     input_file: str | None,
     form: str | None,
     named: tuple[str, ...],
+    chat: bool,
+    system: str | None,
     stream: bool | None,
     as_json: bool,
     tokens: bool,
@@ -67,21 +72,26 @@ def generate(
 
     Each TEXT is one beginning; an empty one leaves everything to the model. Without any and without --input, every
     line of standard input is one. Texts are printed whole, with an empty line between two of them. What no option says
-    of how they are written is as in the model's generation_config.json.
+    of how they are written is as in the model's generation_config.json. With --chat, texts are messages, each in a
+    conversation of its own, put to the model as its chat template says.
     """
+    if system is not None and not chat:
+        raise InputError("--system is told in a conversation; give --chat too")
     if text and input_file is not None:
         raise InputError("texts and --input were both given; give one of them")
     if stream and as_json:
         raise InputError("--stream shows text in pieces and --json whole texts; leave one of them out")
     rows = read_inputs((), input_file, form=form, named=named) if not text else iter(())
     model = asked(name, "generation", device)
-    task = cast("Generation", model.task)
+    if chat:
+        model.task = conversing(model, system)
+    task = cast("Chat | Generation", model.task)
     ways = decoding_of(task.decoding, decoding)
     if stream or (stream is None and shown_in_pieces(ways, as_json, input_file)):
         prompts = text or (row["text"] for row in rows)
         if not text:
             at_keyboard(text, input_file)
-        written(model, prompts, ways)
+        written(model, prompts, ways, whole=not chat)
         return
     if text:
         one_thread_for_little(model)
@@ -103,18 +113,26 @@ def generate(
         click.echo(line)
 
 
+def conversing(model: "Model", system: str | None) -> "Chat":
+    """The task of answering messages."""
+    from glassformer.tasks.chat import Chat
+
+    return Chat.published(model.task, model.checkpoint.generation, system=system)
+
+
 def shown_in_pieces(ways: "Decoding", as_json: bool, input_file: str | None) -> bool:
     """Whether somebody is looking on, and there is one text to look at."""
     one = ways.num_beams == 1 and ways.num_return_sequences == 1
     return one and not as_json and input_file is None and sys.stdout.isatty()
 
 
-def written(model: "Model", prompts: Iterable[str], ways: "Decoding") -> None:
-    """Each text while it is written."""
+def written(model: "Model", prompts: Iterable[str], ways: "Decoding", *, whole: bool) -> None:
+    """Each text while it is written; what it goes on from stands before it where it is shown whole."""
     one_thread_for_little(model)
     for number, prompt in enumerate(prompts):
-        pieces = cast("Generation", model.task).pieces(model.transformer, prompt, ways)
-        click.echo(f"\n{prompt}" if number else prompt, nl=False)
+        pieces = cast("Chat | Generation", model.task).pieces(model.transformer, prompt, ways)
+        before = prompt if whole else ""
+        click.echo(f"\n{before}" if number else before, nl=False)
         for piece in pieces:
             click.echo(piece, nl=False)
         click.echo()

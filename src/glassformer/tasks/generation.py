@@ -1,6 +1,7 @@
 """Generation: the beginning of a text in, the text that goes on out."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -54,6 +55,7 @@ class Generation:
         usual = () if tokenizer.eos_id is None else (tokenizer.eos_id,)
         self.ends = tuple(usual if ends is None else ends)
         self.decoding = decoding or Decoding(max_new_tokens=LENGTH)
+        self.framed = True
 
     @classmethod
     def published(cls, tokenizer: Tokenizer, generation: Mapping[str, Any], raw: Mapping[str, Any]) -> Self:
@@ -67,6 +69,18 @@ class Generation:
             end for end in ([ends] if isinstance(ends, int) else ends or ()) if end < tokenizer.vocab_size
         ]
         return cls(tokenizer, ends=known or None, decoding=Decoding.read(said, max_new_tokens=LENGTH))
+
+    def unframed(self) -> Self:
+        """The same for texts that bring all special tokens with them, as a conversation does."""
+        task = copy(self)
+        task.framed = False
+        return task
+
+    def deciding(self, decoding: Decoding) -> Self:
+        """The same, written otherwise where a call says nothing."""
+        task = copy(self)
+        task.decoding = decoding
+        return task
 
     def answer(
         self, model: Transformer, texts: Sequence[Text], decoding: Decoding | None = None, **options: Any
@@ -182,9 +196,14 @@ class Generation:
         return replace(first, others=tuple(others)) if others else first
 
     def _prompt(self, text: str) -> list[int]:
-        encoding = self.tokenizer.encode(text)
+        encoding = self.tokenizer.encode(text, special=self.framed)
         ids = list(encoding.ids)
-        while ids and ids[-1] in self.tokenizer.special_ids and encoding.offsets[len(ids) - 1] == (0, 0):
+        while (
+            self.framed
+            and ids
+            and ids[-1] in self.tokenizer.special_ids
+            and encoding.offsets[len(ids) - 1] == (0, 0)
+        ):
             if ids == [self.tokenizer.bos_id]:
                 break
             ids.pop()  # put there by the tokenizer, to close the text

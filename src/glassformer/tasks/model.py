@@ -15,15 +15,17 @@ from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
 from glassformer.tasks.answering import Answering
+from glassformer.tasks.chat import Chat
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.filling import Filling
-from glassformer.tasks.generation import Generation
+from glassformer.tasks.generation import GeneratedText, Generation
 from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.summarization import Summarization
 from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Task, Text
 from glassformer.tasks.translation import Translation
+from glassformer.text.chat import Message
 from glassformer.text.published import SOURCE_FOLDER
 from glassformer.text.tokenizer import Tokenizer
 
@@ -84,6 +86,23 @@ class Model:
             self.transformer(**run.batch.inputs(), trace=trace)
         trace.tokens, trace.answer = run.tokens, run.answer
         return trace
+
+    def chat(
+        self,
+        messages: str | Sequence[Message],
+        *,
+        template: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> GeneratedText:
+        """What the model says next in a conversation such as [{"role": "user", "content": "Hello."}].
+
+        The conversation is written as the model's chat template says; `template` names one where it has several, and
+        `variables` are whatever else the template understands. The other options are those of its answers.
+        """
+        said = {"template": template, "variables": variables}
+        chat = Chat.published(self.task, self.checkpoint.generation, **said)
+        return chat.answer(self.transformer, [messages], **options)[0]
 
     def stream(self, text: str, **options: Any) -> Iterator[str]:
         """What a model writes, piece by piece as it comes; the options are those of its answers."""

@@ -16,6 +16,7 @@ from glassformer.text import layouts
 from glassformer.text.special import PARTS, WELL_KNOWN
 
 Settings = dict[str, Any]
+TEMPLATE, TEMPLATES = "chat_template.jinja", "additional_chat_templates"  # a file, and a folder of more
 SOURCE_FOLDER = "source_tokenizer"  # of the source's own vocabulary, where it has one
 
 
@@ -23,7 +24,7 @@ def read_folder(folder: Path) -> tuple[Backend, dict[str, str], Settings]:
     """The backend, part -> special token, and the raw settings of a published folder."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give a folder with tokenizer.json or vocabulary files")
-    settings = read_json(folder / "tokenizer_config.json")
+    settings = with_templates(folder, read_json(folder / "tokenizer_config.json"))
     for names, read in READERS.items():
         if all((folder / name).is_file() for name in names):
             backend = read(folder, settings)
@@ -56,6 +57,27 @@ def read_json(path: Path) -> Settings:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}, not an object; fetch the file again")
     return value
+
+
+def with_templates(folder: Path, settings: Settings) -> Settings:
+    """The settings with the chat templates that stand in files of their own, which hold where both are there."""
+    files = [folder / TEMPLATE, *sorted((folder / TEMPLATES).glob("*.jinja"))]
+    found = {path.stem: read_text(path) for path in files if path.is_file()}
+    usual = found.pop(Path(TEMPLATE).stem, None)
+    if not found:
+        return settings if usual is None else {**settings, "chat_template": usual}
+    named = found if usual is None else {"default": usual, **found}
+    listed = [{"name": name, "template": template} for name, template in named.items()]
+    return {**settings, "chat_template": listed}
+
+
+def templates_of(settings: Settings) -> dict[str, str]:
+    """Name -> chat template; the only one is the default."""
+    stated = settings.get("chat_template")
+    if isinstance(stated, str):
+        return {"default": stated}
+    listed = [each for each in stated or () if isinstance(each, Mapping)]
+    return {str(each.get("name")): str(each.get("template")) for each in listed}
 
 
 def read_whole(folder: Path, settings: Settings) -> Backend:
@@ -189,6 +211,8 @@ def write_folder(folder: Path, backend: Backend, parts: Mapping[str, str], setti
     fixed = {"tokenizer_class": "PreTrainedTokenizerFast"}
     config = {"clean_up_tokenization_spaces": False, **plain, **named, **fixed}
     write(folder / "tokenizer.json", backend.to_str(pretty=True))
+    for path in (folder / TEMPLATE, *(folder / TEMPLATES).glob("*.jinja")):
+        path.unlink(missing_ok=True)  # of what stood here before: ours are among the settings
     write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     write(folder / "special_tokens_map.json", json.dumps(named, indent=2, ensure_ascii=False) + "\n")
 

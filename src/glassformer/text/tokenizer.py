@@ -111,6 +111,20 @@ class Tokenizer:
         found = published.read_source(Path(folder))
         return None if found is None else cls(*found)
 
+    @property
+    def chat_templates(self) -> dict[str, str]:
+        """How a conversation is written, by name; see `chat.rendered`."""
+        return published.templates_of(self.settings)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The special tokens under the names that published files and templates give them, such as `bos_token`."""
+        stated = {
+            key: published.name_of(token) for key, token in self.settings.items() if key.endswith("_token")
+        }
+        parts = {f"{part}_token": token for part, token in self.parts.items()}
+        return {**{key: token for key, token in stated.items() if token is not None}, **parts}
+
     def save(self, folder: str | Path) -> None:
         """Write a folder that `transformers` opens."""
         published.write_folder(Path(folder), self.backend, self.parts, self.settings)
@@ -153,7 +167,11 @@ class Tokenizer:
         tokens = [str(self.backend.id_to_token(number)) for number in range(self.vocab_size)]
         if any(token.startswith("##") for token in tokens):
             return [not token.startswith("##") for token in tokens]
-        marks = ("\u2581", "\u0120", "\u010a")  # a space, a space and a line feed as the published vocabularies write them
+        marks = (
+            "\u2581",
+            "\u0120",
+            "\u010a",
+        )  # a space, a space and a line feed as the published vocabularies write them
         return [token.startswith(marks) for token in tokens]
 
     @property
