@@ -32,11 +32,14 @@ def plain(model: Transformer, source: Tensor | None, begun: list[int], options: 
     while len(written) - len(begun) < options.max_new_tokens and written[-1] != END:
         hidden = model.body(source, torch.tensor([written]))
         probabilities = model.head(hidden)[0, -1].softmax(-1)
-        scores = {}
-        for token in probabilities.topk(options.top_k).indices.tolist():
-            read = model.body(source, torch.tensor([[*written, token]]))[0]
-            likeness = max(cosine_similarity(read[-1], row, dim=0) for row in read[:-1])
-            scores[token] = float((1 - alpha) * probabilities[token] - alpha * likeness)
+        tokens = probabilities.topk(options.top_k).indices.tolist()
+        rows = torch.tensor([[*written, token] for token in tokens])
+        read = model.body(None if source is None else source.expand(len(rows), -1), rows)
+        likeness = [max(cosine_similarity(row[-1], one, dim=0) for one in row[:-1]) for row in read]
+        scores = {
+            token: float((1 - alpha) * probabilities[token] - alpha * like)
+            for token, like in zip(tokens, likeness, strict=True)
+        }
         written.append(max(scores, key=scores.__getitem__))
     return written[len(begun) :]
 

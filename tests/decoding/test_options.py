@@ -1,3 +1,7 @@
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from glassformer.decoding.options import DEFAULTS, OURS, Decoding
@@ -125,3 +129,9 @@ def test_a_published_file_means_what_it_means_there() -> None:
     assert Decoding.read({"penalty_alpha": 0.6}).top_k == 50
     pairs = Decoding.read({"max_length": 63, "min_length": 11, "forced_bos_token_id": [7]})
     assert (pairs.max_new_tokens, pairs.min_new_tokens, pairs.forced_bos_token_id) == (62, 10, 7)
+
+
+def test_the_documentation_lists_every_option_in_its_own_words() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "decoding.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .+? \| (.+) \|$", text, re.MULTILINE)
+    assert rows == [(each.name, each.metadata["description"]) for each in fields(Decoding)]

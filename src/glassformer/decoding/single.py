@@ -16,8 +16,9 @@ Pick = Callable[[Tensor, list[int]], Tensor]  # a token for each row (N V) of th
 
 def likeliest(scores: Tensor, answers: list[int]) -> Tensor:
     """Greedy search."""
-    check_possible(scores.amax(dim=-1))
-    return scores.argmax(dim=-1)
+    best, tokens = scores.max(dim=-1)
+    check_possible(best)
+    return tokens
 
 
 class Answers:
