@@ -24,6 +24,7 @@ PoolerActivation = Literal["tanh", "relu", "gelu", "gelu-tanh", "silu"]
 Head = Literal[
     "language-model", "masked-language-model", "sequence-label", "token-label", "answer-span", "hidden"
 ]
+LabelChoice = Literal["one", "any", "none"]
 Initialization = Literal["xavier", "normal", "truncated-normal", "normal-scaled-residual"]
 
 
@@ -95,6 +96,7 @@ class TransformerConfig:
     pooling: Literal["first", "last"] = "first"  # which position speaks for the sequence
     label_bias: bool = True
     label_transform: bool = False  # ELECTRA: dense and activation before the label of a token
+    label_choice: LabelChoice = "one"  # any: each label holds or not by itself; none: they name numbers
 
     dropout: float = 0.0
     attention_dropout: float = 0.0
@@ -185,6 +187,8 @@ class TransformerConfig:
             raise InputError("output_scale belongs to a tied output; tied_output is False")
         if self.label_transform and self.head != "token-label":
             raise InputError(f"label_transform belongs to the head 'token-label'; the head is {self.head!r}")
+        if self.label_choice != "one" and self.head != "sequence-label":
+            raise InputError(f"label_choice belongs to the head 'sequence-label'; the head is {self.head!r}")
         if self.next_sentence and self.head != "masked-language-model":
             raise InputError(
                 f"next_sentence belongs to the head 'masked-language-model'; the head is {self.head!r}"

@@ -13,7 +13,16 @@ from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint, changed
 
 LABELS_SAID = ("id2label", "label2id", "num_labels", "problem_type")
-OWN_HEAD = ("head", "labels", "pooler", "pooling", "output_transform", "output_bias", "next_sentence")
+OWN_HEAD = (
+    "head",
+    "labels",
+    "label_choice",
+    "pooler",
+    "pooling",
+    "output_transform",
+    "output_bias",
+    "next_sentence",
+)
 
 
 def with_head(

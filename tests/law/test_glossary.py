@@ -32,6 +32,7 @@ CONFIGS = {
     },
     "masked": {**READER, "head": "masked-language-model", "output_transform": True, "pooler": False},
     "labels": {**READER, "head": "sequence-label", "labels": 3},
+    "any-labels": {**READER, "head": "sequence-label", "labels": 3, "label_choice": "any"},
     "tags": {**READER, "head": "token-label", "labels": 3, "pooler": False},
     "span": {**READER, "head": "answer-span", "pooler": False},
     "hidden": {**READER, "head": "hidden"},

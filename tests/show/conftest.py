@@ -42,6 +42,7 @@ CONFIGS = {
     "masked": {**BERT, "head": "masked-language-model", "output_transform": True, "output_bias": True},
     "label": {**BERT, "head": "sequence-label", "labels": 3, "pooler": True},
     "last": {**BERT, "head": "sequence-label", "labels": 3, "pooling": "last"},
+    "any": {**BERT, "head": "sequence-label", "labels": 3, "label_choice": "any"},
     "token": {**BERT, "head": "token-label", "labels": 3},
     "span": {**BERT, "head": "answer-span"},
     "hidden": {**BERT, "head": "hidden"},

@@ -81,6 +81,12 @@ def test_any_number_of_labels_may_hold(tmp_path: Path) -> None:
         assert str(ours(text, threshold=1.0)) == "no label"
         assert set(ours(text, threshold=0.0).labels) == set(names["label2id"])
     assert len(counts) > 1
+    trace = ours.trace(TEXTS[0])
+    shares = dict(zip(names["label2id"], trace["head.probabilities"].value[0].tolist(), strict=True))
+    assert shares == pytest.approx(dict(ours(TEXTS[0]).probabilities), abs=1e-12)
+    assert trace.verify().max_error <= 1e-10
+    ours.save_pretrained(tmp_path / "again")
+    assert gf.load(tmp_path / "again")(TEXTS[0]) == ours(TEXTS[0])
 
 
 def test_a_number_is_a_number(tmp_path: Path) -> None:
@@ -91,6 +97,7 @@ def test_a_number_is_a_number(tmp_path: Path) -> None:
         theirs(model, tokenizer, TEXTS[0]).tolist(), abs=1e-12
     )
     assert str(answer) == f"{theirs(model, tokenizer, TEXTS[0]).item():.4g}"
+    assert "head.probabilities" not in gf.load(tmp_path).trace(TEXTS[0])
 
 
 def test_one_label_alone_is_a_yes_or_no(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ KINDS: dict[tuple[type, ...], str] = {  # what a key's default is -> what its va
     (str,): "a word",
 }
 LABEL_HEADS = ("sequence-label", "token-label")
+CHOICES = {"multi_label_classification": "any", "regression": "none"}  # problem_type -> label_choice
 NO_NUMBERS = (
+    "label_choice",
     "dtype",
     "initialization",
     "initialization_std",
@@ -162,9 +164,10 @@ class Family:
         values = [(key, key.read(full[key.theirs])) for key in self.keys]
         read = {key.ours: value for key, value in values if key.ours}
         labels = {"labels": label_count(raw)} if architecture.fields.get("head") in LABEL_HEADS else {}
-        return TransformerConfig.from_dict(
-            {**self.fields, **labels, **read, **self.derive(full), **architecture.fields}
-        )
+        decided = {**self.fields, **labels, **read, **self.derive(full), **architecture.fields}
+        if decided.get("head") == "sequence-label" and raw.get("problem_type") in CHOICES:
+            decided["label_choice"] = CHOICES[raw["problem_type"]]
+        return TransformerConfig.from_dict(decided)
 
     def names(self, raw: Raw, config: TransformerConfig) -> tuple[Rule, ...]:
         """The names of all weights, body and head."""

@@ -255,6 +255,11 @@ def _scaled_logits(x: Array, weight: Array, bias: Array | float = 0.0, *, d_mode
     return _affine(x / math.sqrt(d_model), weight, bias)
 
 
+def _sigmoid(x: Array) -> Array:
+    y: Array = np.exp(-np.logaddexp(0.0, -x))
+    return y
+
+
 def _span_probabilities(logits: Array, mask: Array) -> Array:
     return softmax(np.where(mask.astype(bool)[..., None], logits, -np.inf), axis=1)
 
@@ -525,6 +530,13 @@ FORMULAS: dict[str, Formula] = {
         r"y = \mathrm{softmax}(L)",
         softmax,
         says="The scores made positive, summing to 1.",
+    ),
+    "probability_of_each": Formula(
+        "y",
+        "y = sigmoid(L)",
+        r"y = \mathrm{sigmoid}(L)",
+        _sigmoid,
+        says="How likely each label is by itself, whatever the others are.",
     ),
     "span_probabilities": Formula(
         "y",

@@ -19,6 +19,13 @@ def with_probabilities(part: Part, axes: str, logits: Tensor, trace: Trace | Non
     return logits
 
 
+def with_probability_of_each(part: Part, logits: Tensor, trace: Trace | None) -> Tensor:
+    """The same where each label is a question of its own."""
+    if trace is not None:
+        part.step("probabilities", "B L", logits.sigmoid(), trace, "probability_of_each", (logits,))
+    return logits
+
+
 class LanguageHead(Part):
     """A score for each word of the vocabulary, at each position.
 
@@ -115,13 +122,16 @@ class SequenceLabelHead(Part):
         super().__init__()
         self.pooling = Pooling(config)
         self.output = nn.Linear(config.d_model, config.labels, bias=config.label_bias)
+        self.choice = "any" if config.label_choice == "one" and config.labels == 1 else config.label_choice
 
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, L)."""
         row = self.pooling(x, attention_mask, trace)
         inputs = (row, self.output.weight, self.output.bias)
         logits = self.step("logits", "B L", self.output(row), trace, "logits", inputs)
-        return with_probabilities(self, "B L", logits, trace)
+        if self.choice == "one":
+            return with_probabilities(self, "B L", logits, trace)
+        return with_probability_of_each(self, logits, trace) if self.choice == "any" else logits
 
 
 def guess_of(head: nn.Module) -> SequenceLabelHead:

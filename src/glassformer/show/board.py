@@ -58,6 +58,7 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "logits": ("X", "W_L", "b_L"),
     "logits_scaled": ("X", "W_L", "b_L"),
     "probabilities": ("L",),
+    "probability_of_each": ("L",),
     "span_probabilities": ("L", "m"),
     "first": ("X", "m"),
     "last": ("X", "m"),
@@ -262,6 +263,9 @@ class Board:
     def _active(self) -> list[Term]:
         return [f"{self.step.constants['activation']}(", self.input(0), ")"]
 
+    def _each(self) -> list[Term]:
+        return ["sigmoid(", self.input(0), ")"]
+
     def _gated(self) -> list[Term]:
         return [f"{self.step.constants['activation']}(", self.input(0), ")", "⊙", self.input(1)]
 
@@ -284,6 +288,7 @@ OTHERS: dict[str, Callable[[Board], list[Term]]] = {
     "weights": Board._softmax,
     "biased_weights": Board._softmax,
     "probabilities": Board._softmax,
+    "probability_of_each": Board._each,
     "active": Board._active,
     "gated": Board._gated,
 }

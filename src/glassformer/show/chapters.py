@@ -82,7 +82,7 @@ END = Kind(r"norm\..*|output", "What the {side} hands over", "")
 HEAD = Kind(
     r".*",
     "What comes of it",
-    "The last rows are compared with every possible answer; softmax turns the scores into probabilities.",
+    "The last rows are compared with every possible answer, and the scores turned into probabilities.",
 )
 
 

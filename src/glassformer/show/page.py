@@ -35,7 +35,9 @@ SHOWN = 4  # likeliest outcomes of a row that are listed
 WORKED = 3_000  # traces of up to so many numbers have every one of them worked out
 ON_A_BOARD = 12  # matrices up to this many rows and columns are drawn as an equation
 
-SHARES = frozenset({"weights", "biased_weights", "probabilities", "span_probabilities"})  # from 0 to 1
+SHARES = frozenset(
+    {"weights", "biased_weights", "probabilities", "probability_of_each", "span_probabilities"}
+)  # from 0 to 1
 KINDS = {torch.float64: ("f8", "<f8"), torch.float32: ("f4", "<f4")}
 
 
@@ -174,7 +176,7 @@ class _Pages:
 
     def ranks(self, step: Step, kept: Kept) -> dict[str, int]:
         """How many of every row's likeliest outcomes the page is sure to hold."""
-        if step.key != "probabilities":
+        if step.key not in ("probabilities", "probability_of_each"):
             return {}
         rows, here = step.value.reshape(-1, step.value.shape[-1]), kept.places[-1]
         if here is None:

@@ -201,6 +201,11 @@ class Writer:
             total=self.number(math.fsum(powers.values())),
         )
 
+    def each(self, row: int, column: int) -> Line:
+        """One over one and a power of e."""
+        value = row_of(self.board.input(0), row)[column]
+        return f"1 / (1 + e^(−{self.factor(value)}))", 0.5 * (1.0 + math.tanh(0.5 * value))
+
     def over_positions(self, row: int, column: int) -> Line:
         """One power of e over the sum of those at all real positions."""
         logits = column_of(self.board.input(0), column)
@@ -316,6 +321,7 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "weights": Writer.softmax,
     "biased_weights": Writer.softmax,
     "probabilities": Writer.softmax,
+    "probability_of_each": Writer.each,
     "span_probabilities": Writer.over_positions,
     "mixed": Writer.mixed,
     "active": Writer.active,
