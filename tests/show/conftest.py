@@ -91,6 +91,15 @@ CONFIGS = {
         "rotary_stretch_length": 4,
         "window": 3,
     },
+    "from-one": {
+        **SMALL,
+        "stack": "decoder",
+        "decoder_layers": 1,
+        "positions": "rotary",
+        "norm_first": True,
+        "norm": "rms-from-one",
+        "head_norm": True,
+    },
     "part": {
         **SMALL,
         "stack": "decoder",

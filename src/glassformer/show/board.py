@@ -34,6 +34,7 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "sum": ("E", "P", "G"),
     "layer_norm": ("X", "γ", "β"),
     "rms_norm": ("X", "γ"),
+    "rms_norm_from_one": ("X", "γ"),
     "query": ("X", "W_Q", "b_Q"),
     "key": ("X", "W_K", "b_K"),
     "value": ("X", "W_V", "b_V"),

@@ -74,6 +74,7 @@ ROW_BY_ROW = frozenset(
         "segments",
         "layer_norm",
         "rms_norm",
+        "rms_norm_from_one",
         "projected",
         "pooled",
     }

@@ -257,8 +257,10 @@ class Writer:
         x = row_of(self.board.input(0), row)
         square = math.fsum(value**2 for value in x) / len(x)
         eps, gamma = self.board.step.constants["eps"], row_of(self.board.input(1), 0)[column]
-        text = f"{self.factor(x[column])} / √({self.number(square)} + {eps:g})·{self.factor(gamma)}"
-        return text, x[column] / math.sqrt(square + eps) * gamma
+        text = f"{self.factor(x[column])} / √({self.number(square)} + {eps:g})"
+        if self.board.step.key == "rms_norm_from_one":
+            return f"{text}·(1 + {self.factor(gamma)})", x[column] / math.sqrt(square + eps) * (1.0 + gamma)
+        return f"{text}·{self.factor(gamma)}", x[column] / math.sqrt(square + eps) * gamma
 
     def turned(self, row: int, column: int) -> Line:
         """One number of a pair, turned; or one that stays as it is."""
@@ -316,6 +318,7 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "residual": Writer.added,
     "layer_norm": Writer.layer_norm,
     "rms_norm": Writer.rms_norm,
+    "rms_norm_from_one": Writer.rms_norm,
     "scores": Writer.scores,
     "scores_unscaled": Writer.scores,
     "weights": Writer.softmax,
