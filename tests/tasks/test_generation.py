@@ -232,6 +232,12 @@ def test_a_run_takes_options_and_ends_with_the_positions(model: Model) -> None:
         len(model.trace("the cat", max_new_tokens=2).tokens["decoder"][0])
         == len(model.task.prompts(["the cat"], model.config)[0]) + 1
     )
+    few = writer(generation={"max_new_tokens": 40})
+    assert few("the cat").text.startswith(few.trace("the cat").answer)
+    assert (
+        len(few.trace("the cat").tokens["decoder"][0])
+        == len(few.task.prompts(["the cat"], few.config)[0]) + 15
+    )
     long = model.trace("the cat", max_new_tokens=90)
     assert len(long.tokens["decoder"][0]) == model.config.max_positions
     drawn = {str(model.trace("a", temperature=1.5).answer) for _ in range(3)}

@@ -100,9 +100,7 @@ class Single:
     def choose(self, prospects: Prospects) -> Choice:
         """Continue every answer by one token; rows whose answer is over leave."""
         scores, logs, before = prospects.scores, prospects.log_probabilities, None
-        if (
-            self.answers.length == 0 and self.answers.each > 1
-        ):  # each sentence is read once for all its answers
+        if self.answers.length == 0 and self.answers.each > 1:  # a sentence is read once for all its answers
             before = torch.arange(len(scores), device=scores.device).repeat_interleave(self.answers.each)
             scores, logs = scores[before], logs[before]
         tokens = self.pick(scores, self.answers.open)

@@ -21,6 +21,7 @@ from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
 LENGTH = 40  # new tokens, where neither the model nor its user says how many
+WATCHED = 16  # new tokens in a run that is looked at
 TOKENS = 16384  # in a batch, those still to be written included
 
 
@@ -149,9 +150,11 @@ class Generation:
     def run(self, model: Transformer, text: Text, **options: Any) -> Run:
         """The run whose last position chose the last token; what is drawn is drawn with one seed.
 
-        A text that would outgrow the positions ends there: what a run shows is all that a model sees.
+        A run is for looking at: it ends after a few new tokens unless `max_new_tokens` asks for more, and in any case
+        where the positions do.
         """
-        decoding = self.decoding.changed(**options)
+        few = min(self.decoding.max_new_tokens or WATCHED, WATCHED)
+        decoding = self.decoding.changed(**{"max_new_tokens": few, **options})
         (ids,) = self.prompts([text], model.config)
         limit = limit_of(model.config)
         if limit is not None:
