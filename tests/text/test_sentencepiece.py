@@ -13,7 +13,6 @@ import transformers
 
 import glassformer as gf
 from glassformer.cli.main import run
-from glassformer.shipped import shipped
 from glassformer.text.tokenizer import Tokenizer
 
 ENGLISH = [
@@ -177,6 +176,31 @@ def test_m2m100_writes_the_language_that_is_asked_for(many: tuple[Path, Any, Any
     assert trace.verify().max_error < 1e-4
 
 
+def saved_over_another(model: Any, folder: Path) -> Path:
+    """A model written where another one's tokenizers stood."""
+    gf.load("worked-example").save_pretrained(folder)
+    Tokenizer.train("words", ENGLISH).save(folder / "source_tokenizer")
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_m2m100_is_saved_as_its_own_class_reads_it(many: tuple[Path, Any, Any], tmp_path: Path) -> None:
+    folder, theirs, tokenizer = many
+    saved = saved_over_another(gf.load(folder), tmp_path)
+    again, line = gf.load(saved), ENGLISH[1]
+    assert again.tokenizer.ids(LINES) == gf.load(folder).tokenizer.ids(LINES)
+    reader = transformers.AutoTokenizer.from_pretrained(saved)
+    assert type(reader) is transformers.M2M100Tokenizer
+    reader.src_lang = tokenizer.src_lang = "fr"
+    assert [reader(each)["input_ids"] for each in LINES] == [tokenizer(each)["input_ids"] for each in LINES]
+    opened = transformers.M2M100ForConditionalGeneration.from_pretrained(saved).eval()
+    given = reader(line, return_tensors="pt")
+    written = opened.generate(**given, forced_bos_token_id=reader.get_lang_id("en"))
+    found = again(line, source_language="fr", target_language="en")
+    assert list(found.ids) == written[0, 1:].tolist()
+    tokenizer.src_lang = "en"
+
+
 def test_a_language_that_is_missing_or_unknown_is_refused_with_the_known_ones(
     many: tuple[Path, Any, Any],
 ) -> None:
@@ -186,7 +210,7 @@ def test_a_language_that_is_missing_or_unknown_is_refused_with_the_known_ones(
     with pytest.raises(gf.InputError, match="no language 'tlh'; it has .*de.*fr"):
         ours(ENGLISH[0], target_language="tlh")
     with pytest.raises(gf.InputError, match="one pair of languages"):
-        gf.load(next(iter(shipped())))("I love data", target_language="fr")
+        gf.load("worked-example")("I love data", target_language="fr")
 
 
 def test_translate_from_and_to(many: tuple[Path, Any, Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,6 +248,16 @@ def test_marian_has_two_models_and_one_vocabulary(tmp_path: Path) -> None:
         assert list(ours(line).ids) == expected[0, 1:].tolist()
     announced = tokenizer(f">>fr<< {ENGLISH[0]}", return_tensors="pt")
     assert list(ours(ENGLISH[0], target_language="fr").ids) == theirs.generate(**announced)[0, 1:].tolist()
-    ours.save_pretrained(tmp_path / "saved")
-    again = gf.load(tmp_path / "saved")
+    saved = saved_over_another(ours, tmp_path / "saved")
+    again = gf.load(saved)
     assert [one.ids for one in again(ENGLISH)] == [one.ids for one in ours(ENGLISH)]
+    opened = transformers.MarianMTModel.from_pretrained(saved).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kind in (transformers.MarianTokenizer, transformers.AutoTokenizer):
+            reader = kind.from_pretrained(saved)
+            assert type(reader) is transformers.MarianTokenizer
+            assert reader(lines)["input_ids"] == ours.source_tokenizer.ids(lines)
+            assert reader(text_target=FRENCH)["input_ids"] == ours.tokenizer.ids(FRENCH)
+            written = opened.generate(**reader(ENGLISH[0], return_tensors="pt"))
+            assert list(ours(ENGLISH[0]).ids) == written[0, 1:].tolist()

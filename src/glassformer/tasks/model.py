@@ -119,6 +119,8 @@ class Model:
     ) -> None:
         """Write a checkpoint folder; where the family is published, `transformers` opens it."""
         pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size)
+        if self.tokenizer.save_as_read(folder):  # both languages' vocabularies, if there are two
+            return
         self.tokenizer.save(folder)
         if self.source_tokenizer is not None:
             self.source_tokenizer.save(Path(folder) / SOURCE_FOLDER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,26 @@ def read_folder(folder: Path) -> tuple[Backend, dict[str, str], Settings]:
             return backend, special_parts(folder, backend, settings), settings
     expected = "; or ".join(" with ".join(names) for names in READERS)
     raise InputError(f"{folder} holds no tokenizer; expected {expected}: copy the files there")
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Name -> content of the files of a tokenizer that other programs know in this form alone; else nothing."""
+    whole = (folder / "tokenizer.json").is_file() or (folder / SOURCE_FOLDER).is_dir()
+    if whole or not any(all((folder / name).is_file() for name in names) for names in ONLY_SO):
+        return {}
+    names = {name for layout in ONLY_SO for name in (*layout, *BESIDE)}
+    return {name: (folder / name).read_bytes() for name in sorted(names) if (folder / name).is_file()}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The same files again, in place of whatever else said how a text is cut there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        fresh = folder / f"{name}.partial"
+        fresh.write_bytes(content)
+        os.replace(fresh, folder / name)
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / SOURCE_FOLDER, ignore_errors=True)
 
 
 def read_source(folder: Path) -> tuple[Backend, dict[str, str], Settings] | None:
@@ -236,6 +257,11 @@ UNPUBLISHED = (
     "added_tokens_decoder",
 )
 ADDED_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+ONLY_SO = (  # the tokenizers of Marian and of M2M100 in transformers read no tokenizer.json
+    ("source.spm", "target.spm", "vocab.json"),
+    ("sentencepiece.bpe.model", "vocab.json"),
+)
+BESIDE = ("target_vocab.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 READERS = {
     ("tokenizer.json",): read_whole,
     ("source.spm", "target.spm", "vocab.json"): layouts.read_side("target"),

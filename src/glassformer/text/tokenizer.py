@@ -53,6 +53,9 @@ class Tokenizer:
         self.backend = backend
         self.parts = parts
         self.settings = settings or {}
+        self.files: dict[
+            str, bytes
+        ] = {}  # those it came from, where other programs know no tokenizer.json of its kind
         self.pad_id, self.unk_id = self._part("pad"), self._part("unk")
         self.bos_id, self.eos_id = self._part("bos"), self._part("eos")
         self.cls_id, self.sep_id, self.mask_id = self._part("cls"), self._part("sep"), self._part("mask")
@@ -103,7 +106,9 @@ class Tokenizer:
     @classmethod
     def load(cls, folder: str | Path) -> Tokenizer:
         """Read tokenizer.json, or vocab.txt, or vocab.json with merges.txt, from a published folder."""
-        return cls(*published.read_folder(Path(folder)))
+        tokenizer = cls(*published.read_folder(Path(folder)))
+        tokenizer.files = published.files_of(Path(folder))
+        return tokenizer
 
     @classmethod
     def load_source(cls, folder: str | Path) -> Tokenizer | None:
@@ -128,6 +133,12 @@ class Tokenizer:
     def save(self, folder: str | Path) -> None:
         """Write a folder that `transformers` opens."""
         published.write_folder(Path(folder), self.backend, self.parts, self.settings)
+
+    def save_as_read(self, folder: str | Path) -> bool:
+        """Write the files that it came from, where other programs know it in that form alone, and say whether."""
+        if self.files:
+            published.write_files(Path(folder), self.files)
+        return bool(self.files)
 
     def encode(self, text: str, pair: str | None = None, special: bool = True) -> Encoding:
         """Ids, tokens, character offsets and segments of a text, or of two texts as one sequence."""
