@@ -218,27 +218,69 @@ def test_what_is_refused_says_whose_part_it_is() -> None:
         family_of(REFUSED["word_embed_proj_dim is 512"]).config(REFUSED["word_embed_proj_dim is 512"])
 
 
-UNKNOWN = {
-    "mixtral": (
-        {"sliding_window": None, "rope_theta": 1e6, "architectures": ["MixtralForCausalLM"]},
-        "mistral",
+ROUTED = "router that sends each token to some of many feed-forward layers"
+CAUSAL = ["SomethingForCausalLM"]
+UNKNOWN: dict[
+    str, tuple[dict[str, Any], str, str | None]
+] = {  # what each says -> the nearest, and what that lacks
+    "mixtral": ({"num_local_experts": 8, "sliding_window": None, "architectures": CAUSAL}, "mistral", ROUTED),
+    "qwen3_moe": ({"num_experts": 128, "rms_norm_eps": 1e-6, "architectures": CAUSAL}, "qwen3", ROUTED),
+    "phimoe": ({"num_local_experts": 16, "architectures": CAUSAL}, "phi", ROUTED),
+    "gemma2": (
+        {"attn_logit_softcapping": 50.0, "architectures": CAUSAL},
+        "gemma",
+        "tanh over scores and logits",
     ),
-    "stablelm": ({"partial_rotary_factor": 0.25, "architectures": ["StableLmForCausalLM"]}, "gpt_neox"),
-    "olmo2": ({"rms_norm_eps": 1e-6, "architectures": ["Olmo2ForCausalLM"]}, "llama"),
-    "gemma2": ({"rms_norm_eps": 1e-6, "architectures": ["Gemma2ForCausalLM"]}, "gemma"),
-    "qwen3_moe": ({"rms_norm_eps": 1e-6, "architectures": ["Qwen3MoeForCausalLM"]}, "qwen3"),
-    "phimoe": ({"sliding_window": None, "architectures": ["PhimoeForCausalLM"]}, "phi"),
-    "bloom": ({"n_layer": 24, "architectures": ["BloomForCausalLM"]}, "gpt2"),
-    "longt5": ({"d_kv": 64, "is_encoder_decoder": True}, "t5"),
-    "led": ({"is_encoder_decoder": True}, "bart"),
-    "deberta-v2": ({"architectures": ["DebertaV2ForMaskedLM"]}, "bert"),
+    "gemma3_text": ({"query_pre_attn_scalar": 256}, "gemma", "norm on both sides of a sub-layer"),
+    "deberta-v2": ({}, "bert", "scores of content with place"),
+    "deepseek_v3": ({"n_routed_experts": 256, "rope_theta": 1e4, "architectures": CAUSAL}, "llama", ROUTED),
+    "stablelm": ({"partial_rotary_factor": 0.25, "architectures": CAUSAL}, "gpt_neox", None),
+    "olmo2": ({"rms_norm_eps": 1e-6, "architectures": CAUSAL}, "llama", None),
+    "bloom": ({"n_layer": 24, "architectures": CAUSAL}, "gpt2", "slope that lowers scores by distance"),
+    "falcon": (
+        {"alibi": True, "rope_theta": 1e4, "architectures": CAUSAL},
+        "llama",
+        "slope that lowers scores by distance",
+    ),
+    "longt5": ({"d_kv": 64, "local_radius": 127, "is_encoder_decoder": True}, "t5", "attention to a stretch"),
+    "led": ({"attention_window": [1024], "is_encoder_decoder": True}, "bart", "attention to a stretch"),
+    "mamba": ({"state_size": 16, "architectures": CAUSAL}, "gpt2", "state that runs along a text"),
+    "whisper": (
+        {
+            "num_mel_bins": 80,
+            "architectures": ["WhisperForConditionalGeneration"],
+            "is_encoder_decoder": True,
+        },
+        "bart",
+        "part that looks or listens",
+    ),
+    "llava": ({"vision_config": {}}, "llama", "part that looks"),
+    "encoder-decoder": ({"is_encoder_decoder": True}, "bart", "form of its own for each of two models"),
 }
 
 
 @pytest.mark.parametrize("named", UNKNOWN)
-def test_an_unknown_family_is_led_to_the_nearest(named: str) -> None:
-    raw, nearest = UNKNOWN[named]
+def test_an_unknown_family_is_led_to_the_nearest_and_told_what_that_lacks(named: str) -> None:
+    raw, nearest, part = UNKNOWN[named]
+    lacking = " \\(of" if part is None else f", which has no {part}"
     with pytest.raises(
-        InputError, match=f"'{named}', which is not read; the nearest that is read is '{nearest}'"
-    ):
+        InputError, match=f"'{named}', which is not read; the nearest that is read is '{nearest}'{lacking}"
+    ) as refused:
         family_of({**raw, "model_type": named})
+    assert "\n" not in str(refused.value)
+
+
+THEIRS = [name for name in UNKNOWN if name in transformers.CONFIG_MAPPING and name != "encoder-decoder"]
+
+
+@pytest.mark.parametrize("named", THEIRS)
+def test_what_is_told_is_what_their_own_configurations_say(named: str) -> None:
+    """As published: every key of theirs, at its usual value, leads to the same part."""
+    usual = transformers.CONFIG_MAPPING[named]().to_dict()
+    _, nearest, part = UNKNOWN[named]
+    raw = {**usual, "alibi": True} if named == "falcon" else usual
+    with pytest.raises(InputError, match="nearest") as refused:
+        family_of({**raw, "architectures": UNKNOWN[named][0].get("architectures")})
+    assert f"'{nearest}'" in str(refused.value)
+    assert ("which has no" in str(refused.value)) == (part is not None)
+    assert part is None or part in str(refused.value)

@@ -1,7 +1,5 @@
 """Published families, each one file of data."""
 
-import difflib
-
 from glassformer.errors import InputError
 from glassformer.families.albert import ALBERT
 from glassformer.families.bart import BART
@@ -30,6 +28,7 @@ from glassformer.families.qwen3 import QWEN3
 from glassformer.families.roberta import ROBERTA
 from glassformer.families.t5 import T5
 from glassformer.families.transformer import TRANSFORMER
+from glassformer.families.unread import refused
 from glassformer.families.xlm_roberta import XLM_ROBERTA
 
 FAMILIES: dict[str, Family] = {
@@ -70,32 +69,4 @@ def family_of(raw: Raw) -> Family:
         return FAMILIES[named]
     if named is None:
         raise InputError(f"config.json names no model_type; expected one of {', '.join(FAMILIES)}")
-    raise InputError(
-        f"config.json names the model_type {named!r}, which is not read; the nearest that is read is "
-        f"{nearest(str(named), raw)!r} (of {', '.join(FAMILIES)}): use a checkpoint of it"
-    )
-
-
-def nearest(named: str, raw: Raw) -> str:
-    """The family most like an unknown one: by its name, or by what it is made of."""
-    within = [name for name in FAMILIES if name in named]
-    if within:
-        return max(within, key=len)
-    alike = difflib.get_close_matches(named, FAMILIES, n=1, cutoff=0.7)
-    if alike:
-        return alike[0]
-    made_of = [name for name, keys in MADE_OF.items() if keys & raw.keys()]
-    classes = " ".join(map(str, raw.get("architectures") or ()))
-    if raw.get("is_encoder_decoder") or "ConditionalGeneration" in classes:
-        return "t5" if "d_kv" in raw else "bart"
-    if "CausalLM" in classes or "LMHead" in classes:
-        return made_of[0] if made_of else "gpt2"
-    return "electra" if "embedding_size" in raw else "bert"
-
-
-MADE_OF: dict[str, frozenset[str]] = {  # what a decoder's configuration speaks of, and whose words these are
-    "mistral": frozenset({"sliding_window"}),
-    "gpt_neox": frozenset({"rotary_pct", "partial_rotary_factor", "use_parallel_residual"}),
-    "llama": frozenset({"rope_theta", "rope_scaling", "rope_parameters", "rms_norm_eps"}),
-    "opt": frozenset({"do_layer_norm_before"}),
-}
+    raise InputError(refused(str(named), raw, tuple(FAMILIES)))
