@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 
+from glassformer.decoding.options import Decoding
 from glassformer.pretrained import load_transformer, save
 
 from .pairs import PAIRS, reference
@@ -70,3 +71,43 @@ def test_an_index_says_where_every_tensor_is_and_how_large_all_are(family: str, 
     count = sum(parameter.numel() for parameter in again.parameters())
     assert index["metadata"]["total_size"] == 2 * count
     assert {path.name for path in (tmp_path / "ours").glob("model-*")} == set(index["weight_map"].values())
+
+
+# ------------------------------------------------------------------ how to write
+
+SAID: dict[str, Any] = {
+    "decoder_start_token_id": 7,
+    "forced_bos_token_id": 9,
+    "forced_eos_token_id": 2,
+    "eos_token_id": [2, 6],
+    "bad_words_ids": [[1], [4, 5]],
+    "no_repeat_ngram_size": 3,
+    "num_beams": 3,
+    "length_penalty": 2.0,
+    "early_stopping": True,
+    "max_length": 11,
+}
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["generation_config.json", "config.json"])
+@pytest.mark.parametrize("family", PAIRS)
+def test_how_to_write_is_kept(family: str, old: bool, tmp_path: Path) -> None:
+    """In a file of its own, or, as it once was, among the rest of config.json."""
+    theirs, name = made(family)
+    if not old:
+        theirs.generation_config.update(**SAID)
+    theirs.save_pretrained(tmp_path / "theirs")
+    if old:
+        (tmp_path / "theirs" / "generation_config.json").unlink()
+        place = tmp_path / "theirs" / "config.json"
+        place.write_text(json.dumps({**json.loads(place.read_text("utf-8")), **SAID}), "utf-8")
+    checkpoint = load_transformer(tmp_path / "theirs")
+    save(checkpoint, tmp_path / "ours")
+    again = load_transformer(tmp_path / "ours")
+    assert again.generation == checkpoint.generation
+    assert (again.generation or again.raw).items() >= SAID.items()
+    assert Decoding.read(again.generation or again.raw).forced_bos_token_id == 9
+    opened = [getattr(transformers, name).from_pretrained(tmp_path / each) for each in ("theirs", "ours")]
+    first, second = (each.generation_config.to_dict() for each in opened)
+    assert first == second
+    assert first.items() >= SAID.items()

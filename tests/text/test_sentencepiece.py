@@ -13,6 +13,7 @@ import transformers
 
 import glassformer as gf
 from glassformer.cli.main import run
+from glassformer.text.languages import Languages
 from glassformer.text.tokenizer import Tokenizer
 
 ENGLISH = [
@@ -102,6 +103,34 @@ def test_fairseqs_numbers_and_languages(kind: str, name: str, frame: Any, tmp_pa
     assert ours.ids(LINES) == [[*before, *ids, *after] for ids in moved]
     assert ours.id("<mask>") == len(theirs) + 1 + len(languages)
     assert [ours.decode(ids) for ids in ours.ids(ENGLISH)] == ENGLISH
+
+
+@pytest.mark.parametrize(
+    ("name", "codes", "place"),
+    [
+        ("MBartTokenizer", ("en_XX", "fr_XX"), "after"),
+        ("MBart50Tokenizer", ("en_XX", "fr_XX"), "before"),
+        ("NllbTokenizer", ("eng_Latn", "fra_Latn"), "before"),
+    ],
+)
+def test_languages_are_kept(name: str, codes: tuple[str, str], place: str, tmp_path: Path) -> None:
+    """Their tokens, their place, and the one that a text is in where nobody says so."""
+    kind = "bpe" if name == "NllbTokenizer" else "unigram"
+    trained(tmp_path / "sentencepiece.bpe.model", LINES[:16], model_type=kind)
+    said = {"tokenizer_class": name, "src_lang": codes[1], "tgt_lang": codes[0]}
+    ours = Tokenizer.load(described(tmp_path, **said, additional_special_tokens=codes))
+    ours.save(tmp_path / "saved")
+    again = Tokenizer.load(tmp_path / "saved")
+    first, second = Languages.of(ours), Languages.of(again)
+    assert first == second
+    assert (set(first.ids), first.place) == (set(codes), place)
+    framed = again.ids([ENGLISH[0]])[0]
+    assert framed[0 if place == "before" else -1] == second.id(codes[1])
+    stated = json.loads((tmp_path / "saved" / "tokenizer_config.json").read_text("utf-8"))
+    assert (stated["src_lang"], stated["tgt_lang"]) == (codes[1], codes[0])
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert theirs(LINES)["input_ids"] == ours.ids(LINES)
+    assert theirs.convert_tokens_to_ids(list(codes)) == [first.id(code) for code in codes]
 
 
 def test_a_model_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
