@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 @click.command
 @click.argument("text")
-@click.option("--context", help="What the text asks about, for a model that answers questions.")
+@click.option(
+    "--context", help="What the text asks about, for a model that answers questions; or a pair's second text."
+)
 @click.option(
     "--model",
     "name",
     default=TRANSLATOR,
     show_default=True,
     help="A model that ships, a checkpoint folder, or a name on the hub.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["translation", "summarization"]),
+    help="What to do, for a model of several tasks such as T5. [default: the first that it is made for]",
 )
 @click.option("--step", metavar="NAME", help="One step alone and in full, such as encoder.embedding.tokens.")
 @click.option(
@@ -36,6 +43,7 @@ def explain(
     text: str,
     context: str | None,
     name: str,
+    task: str | None,
     step: str | None,
     json_file: str | None,
     html_file: str | None,
@@ -51,7 +59,7 @@ def explain(
     from glassformer.show.labels import names_of
     from glassformer.tasks.model import load
 
-    model = load(name)
+    model = load(name, task=task)
     one_thread_for_little(model)
     trace = model.trace(text, context) if context is not None else model.trace(text)
     names = names_of(model, name)
