@@ -39,7 +39,7 @@ class Prepared:
     lesson: Lesson[Any]
     batches: Batches
     examples: Mapping[str, Sequence[Any]]  # by role
-    read: int  # examples before those with other labels were left out
+    other: int  # examples that were left out because of their labels
     origin: Origin | None
     drawn: Sequence[str]  # parameters of a trained model that are new
     skipped: Sequence[Skipped]  # lines of the files that hold no example
@@ -93,14 +93,13 @@ class Prepared:
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""
         dropped = len(getattr(self.batches, "dropped", ()))
-        other = self.read - sum(map(len, self.examples.values()))
         parameters = list(self.model.parameters())
         learning = sum(each.numel() for each in parameters if each.requires_grad)
         every = sum(each.numel() for each in parameters)
         sizes = {role: len(examples) for role, examples in self.examples.items()}
         return {
             **{f"{role} examples": size for role, size in sizes.items()},
-            **({"with other labels": other} if other else {}),
+            **({"with other labels": self.other} if self.other else {}),
             "too long": dropped,
             "batches an epoch": len(self.batches),
             "tokens known": self.tokenizer.vocab_size,
@@ -127,6 +126,7 @@ def prepare(
         config_of(recipe.model, kind.fields, known)
     found = {role: place.read(kind.kind, recipe.data) for role, place in locate(data, recipe.data).items()}
     examples = {role: kind.chosen(each.examples, recipe) for role, each in found.items()}
+    other = sum(len(each.examples) - len(examples[role]) for role, each in found.items())
     if recipe.training.metric.lower() not in map(str.lower, kind.figures):
         raise InputError(
             f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
@@ -166,7 +166,7 @@ def prepare(
         lesson=lesson,
         batches=lesson.batches(model, examples["train"], seed=recipe.seed),
         examples=examples,
-        read=sum(len(each.examples) for each in found.values()),
+        other=other,
         origin=origin,
         drawn=drawn,
         skipped=[line for each in found.values() for line in each.skipped],
