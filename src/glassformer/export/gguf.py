@@ -20,7 +20,7 @@ from glassformer.export.options import Options
 from glassformer.export.program import kind_of, plain
 from glassformer.pretrained import replacing
 from glassformer.tasks.model import Model
-from glassformer.weights import Move, moves_out, to_ours, to_theirs
+from glassformer.weights import Move, moves_out, to_theirs
 
 FILE = "model.gguf"
 STORED = {"float32": Stored.F32, "float16": Stored.F16, "bfloat16": Stored.BF16, "q8_0": Stored.Q8_0}
@@ -171,7 +171,7 @@ def check(
     places: Sequence[Place],
     parameters: Mapping[str, Tensor],
 ) -> None:
-    """Every tensor of the file, turned back into ours, is the model's, as far as it was rounded."""
+    """Every tensor of the file is what was to be written, as far as it was rounded."""
     found = {tensor.name: tensor for tensor in GGUFReader(written).tensors}
     wrong = [name for name in found if name not in {place.move.theirs for place in places}]
     wrong += [p.move.theirs for p in places if not same(p, found.get(p.move.theirs), parameters)]
@@ -184,9 +184,7 @@ def same(place: Place, found: gguf.ReaderTensor | None, parameters: Mapping[str,
     if found is None or found.tensor_type != place.stored or tuple(found.shape[::-1]) != place.shape:
         return False
     read = torch.tensor(gguf.quants.dequantize(found.data, found.tensor_type))
-    return all(
-        near(parameters[name], piece, place.stored) for name, piece in to_ours(place.move, read).items()
-    )
+    return near(to_theirs(place.move, parameters), read.reshape(place.shape), place.stored)
 
 
 def near(mine: Tensor, read: Tensor, stored: Stored) -> bool:

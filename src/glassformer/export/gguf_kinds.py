@@ -27,13 +27,17 @@ class Decoder(Kind):
 # ------------------------------------------------------------------ weights
 
 
-def outside(config: TransformerConfig) -> tuple[Rule, ...]:
+def outside(config: TransformerConfig, norm: Reshape = AS_IS) -> tuple[Rule, ...]:
     """What stands around the layers; an output that is the tokens' own rows is not written again."""
     output = () if config.tied_output else (rule("output.weight", "head.output.weight"),)
-    return rule("token_embd.weight", "tokens.weight"), rule("output_norm.*", "decoder.norm.*"), *output
+    bias = (rule("output.bias", "head.output.bias"),) if config.output_bias else ()
+    last = rule("output_norm.*", "decoder.norm.*", reshape=norm)
+    return rule("token_embd.weight", "tokens.weight"), last, *output, *bias
 
 
-def layers(query: Reshape = AS_IS, key: Reshape = AS_IS, fused: bool = False) -> tuple[Rule, ...]:
+def layers(
+    query: Reshape = AS_IS, key: Reshape = AS_IS, fused: bool = False, norm: Reshape = AS_IS
+) -> tuple[Rule, ...]:
     """One layer."""
     theirs, ours = "blk.{i}", "decoder.layers.{i}"
     own = ("query", query), ("key", key), ("value", AS_IS)
@@ -46,9 +50,11 @@ def layers(query: Reshape = AS_IS, key: Reshape = AS_IS, fused: bool = False) ->
         attention = (rule(f"{theirs}.attn_qkv.*", *thirds, reshape=THIRDS),)
     return (
         *attention,
-        rule(f"{theirs}.attn_norm.*", f"{ours}.self_attention_norm.*"),
+        rule(f"{theirs}.attn_norm.*", f"{ours}.self_attention_norm.*", reshape=norm),
+        rule(f"{theirs}.attn_q_norm.*", f"{ours}.self_attention.query_norm.*"),
+        rule(f"{theirs}.attn_k_norm.*", f"{ours}.self_attention.key_norm.*"),
         rule(f"{theirs}.attn_output.*", f"{ours}.self_attention.output.*"),
-        rule(f"{theirs}.ffn_norm.*", f"{ours}.feed_forward_norm.*"),
+        rule(f"{theirs}.ffn_norm.*", f"{ours}.feed_forward_norm.*", reshape=norm),
         rule(f"{theirs}.ffn_gate.*", f"{ours}.feed_forward.gate.*"),
         rule(f"{theirs}.ffn_up.*", f"{ours}.feed_forward.up.*"),
         rule(f"{theirs}.ffn_down.*", f"{ours}.feed_forward.down.*"),
@@ -76,6 +82,22 @@ def llama_weights(config: TransformerConfig) -> tuple[Rule, ...]:
 def qwen2_weights(config: TransformerConfig) -> tuple[Rule, ...]:
     """Queries and keys turn in halves, as ours."""
     return *outside(config), *layers()
+
+
+FROM_ONE = Reshape(  # norms that stretch by one plus what is learned are stored as what they stretch by
+    ours=lambda w: (w - 1.0,), theirs=lambda pieces: pieces[0] + 1.0
+)
+
+
+def gemma_weights(config: TransformerConfig) -> tuple[Rule, ...]:
+    """As Qwen 2, but for the norms."""
+    return *outside(config, FROM_ONE), *layers(norm=FROM_ONE)
+
+
+def phi2_weights(config: TransformerConfig) -> tuple[Rule, ...]:
+    """Query over key over value; the output is always there."""
+    again = (rule("output.weight", "tokens.weight", role="spare"),) if config.tied_output else ()
+    return *outside(config), *again, *layers(fused=True)
 
 
 # ------------------------------------------------------------------ numbers
@@ -127,6 +149,12 @@ def llama_keys(config: TransformerConfig) -> dict[str, Value]:
     }
 
 
+def phi2_keys(config: TransformerConfig) -> dict[str, Value]:
+    """Sizes, turns, heads that share keys, the norm."""
+    own: dict[str, Value] = {"attention.head_count_kv": config.kv_heads or config.heads}
+    return {**sizes(config), **turning(config), **own, "attention.layer_norm_epsilon": float(config.norm_eps)}
+
+
 def slowness(config: TransformerConfig) -> dict[str, Tensor]:
     """How many times slower each turn is, where not all are slowed alike: computed here, stored there."""
     if config.rotary_stretch == 1.0 or config.rotary_stretch_length is None:
@@ -170,6 +198,45 @@ KINDS = (  # of two that fit, the first
         free=frozenset({"kv_heads", *TURNS}),
         rules=qwen2_weights,
         keys=llama_keys,
+    ),
+    Decoder(
+        name="qwen3",
+        known_as="Qwen 3",
+        fields={**LLAMA, "head_norm": True, "attention_bias": False, "feed_forward_bias": False},
+        free=frozenset({"kv_heads", "head_size", *TURNS}),
+        rules=qwen2_weights,
+        keys=llama_keys,
+    ),
+    Decoder(
+        name="gemma",
+        known_as="Gemma",
+        fields={
+            **LLAMA,
+            "norm": "rms-from-one",
+            "activation": "gelu-tanh",
+            "embedding_scale": True,
+            "attention_bias": False,
+            "feed_forward_bias": False,
+        },
+        free=frozenset({"kv_heads", "head_size", *TURNS}),
+        rules=gemma_weights,
+        keys=llama_keys,
+    ),
+    Decoder(
+        name="phi2",
+        known_as="Phi 2",
+        fields={
+            **WRITER,
+            "norm": "layer",
+            "positions": "rotary",
+            "activation": "gelu-tanh",
+            "parallel_residual": True,
+            "one_norm": True,
+            "output_bias": True,
+        },
+        free=frozenset({*TURNS, "rotary_size"}),
+        rules=phi2_weights,
+        keys=phi2_keys,
     ),
     Decoder(
         name="llama",

@@ -69,14 +69,15 @@ def _several(value: object) -> tuple[object, ...]:
 def plain(config: TransformerConfig) -> TransformerConfig:
     """The same model, without the fields that only say what would be so anyway."""
     bias, size = config.attention_bias, config.d_model / config.heads
-    reach = config.max_positions if config.window is None else config.window
+    narrow = config.window is not None and config.window < config.max_positions
     return replace(
         config,
         kv_heads=None if config.kv_heads == config.heads else config.kv_heads,
         head_size=None if config.head_size == size else config.head_size,
         attention_output_bias=None if config.attention_output_bias == bias else config.attention_output_bias,
         rotary_size=None if config.rotary_size == config.size_of_head else config.rotary_size,
-        window=config.window if reach < config.max_positions else None,
+        window=config.window if narrow else None,
+        windowed_layers=config.windowed_layers if narrow else None,
     )
 
 
