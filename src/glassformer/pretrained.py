@@ -131,11 +131,12 @@ def load_transformer(folder: str | Path, *, dtype: str | None = None) -> Checkpo
     half precision on disk need not be so in every sum.
     """
     folder = Path(folder)
-    raw = read_json(folder / CONFIG)
-    family = family_of(raw)
-    config = family.config(raw)
+    said = read_json(folder / CONFIG)
+    family = family_of(said)
+    family.config(said)  # what is not computed is refused before a file is opened
     stored = stored_in(folder, family)
-    config = without_absent(config, family, raw, stored)
+    raw = as_stored(said, family, stored)
+    config = without_absent(family.config(raw), family, raw, stored)
     config = changed(config, dtype=dtype or stored.computing_dtype())
     transformer = empty(config)
     fill(transformer, stored, family, raw)
@@ -243,6 +244,20 @@ def opened(path: Path) -> Any:
         return safetensors.safe_open(path, framework="pt")
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}); fetch it again") from error
+
+
+def as_stored(raw: Mapping[str, Any], family: Family, stored: Stored) -> Mapping[str, Any]:
+    """The configuration with the class that the tensors are.
+
+    Readers of sentences are published as the masked language models that they once were, but without that head.
+    """
+    architectures = family.architectures
+    body = next((name for name, each in architectures.items() if each.bare), None)
+    if body is None or family.architecture(raw).fields.get("head") != "masked-language-model":
+        return raw
+    moves = moves_in(stored.shapes, family.names(raw, family.config(raw)))
+    headed = any(name.startswith("head.") for move in moves for name in move.ours)
+    return raw if headed else {**raw, "architectures": [body]}
 
 
 def without_absent(

@@ -198,6 +198,31 @@ def test_a_body_without_its_pooler_is_read_without_one(tmp_path: Path) -> None:
     assert load_file(tmp_path / "again" / "model.safetensors").keys() == kept.keys()
 
 
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_a_body_that_is_said_to_guess_words_is_a_body(model_type: str, tmp_path: Path) -> None:
+    """So are many readers of sentences published."""
+    name = "Bert" if model_type == "bert" else "Roberta"
+    written(tmp_path, model_type, f"{name}Model")
+    expected = parameters(tmp_path)
+    place = tmp_path / "config.json"
+    said = {**json.loads(place.read_text("utf-8")), "architectures": [f"{name}ForMaskedLM"]}
+    place.write_text(json.dumps(said), "utf-8")
+    checkpoint = load_transformer(tmp_path)
+    assert checkpoint.transformer.config.head == "hidden"
+    assert equal(dict(checkpoint.transformer.named_parameters()), expected)
+    save_transformer(tmp_path / "again", checkpoint.transformer, raw=checkpoint.raw)
+    assert json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))["architectures"] == [
+        f"{name}Model"
+    ]
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["cls.predictions.bias" if model_type == "bert" else "lm_head.bias"] = torch.zeros(20)
+    save_file(tensors, place.with_name("model.safetensors"))
+    with pytest.raises(
+        InputError, match=r"lacks .*dense.weight, .* \(and \d more\)"
+    ):  # a part of the head is no body
+        load_transformer(tmp_path)
+
+
 # ------------------------------------------------------------------ configurations
 
 
