@@ -83,13 +83,15 @@ CONFIGS = {
     "slow": {
         **SMALL,
         "stack": "decoder",
-        "decoder_layers": 1,
+        "decoder_layers": 2,
         "norm_first": True,
         "parallel_residual": True,
+        "one_norm": True,
         "positions": "rotary",
         "rotary_stretch": 8.0,
         "rotary_stretch_length": 4,
         "window": 3,
+        "windowed_layers": (1,),
     },
     "from-one": {
         **SMALL,

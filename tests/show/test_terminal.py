@@ -160,3 +160,9 @@ def test_no_step_is_left_out_of_the_chapters(make: Make) -> None:
         trace = make(name).trace
         told = [step.name for chapter in chapters(trace.values()) for step in chapter.steps]
         assert sorted(told) == sorted(trace)
+
+
+def test_what_a_stack_does_is_not_told_of_the_head(make: Make) -> None:
+    for name in CONFIGS:
+        for chapter in chapters(make(name).trace.values()):
+            assert all(step.name.startswith(f"{chapter.side}.") for step in chapter.steps), chapter.title

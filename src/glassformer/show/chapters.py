@@ -48,7 +48,7 @@ STACK = (
         " word's.",
     ),
     Kind(
-        r"mask|memory.*|relative.*",
+        r"(window_)?mask|memory.*|relative.*",
         "Who may look at whom",
         "Before the words look at one another, it is settled who may be seen.",
     ),
