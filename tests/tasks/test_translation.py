@@ -87,7 +87,11 @@ def test_no_texts_have_no_translations(tokenizer: Tokenizer, model: Transformer)
 
 
 def test_a_stream_and_a_tree_end_in_the_translation(tokenizer: Tokenizer, model: Transformer) -> None:
-    task, greedy, beam = Translation(tokenizer), Decoding(max_new_tokens=6), Decoding(num_beams=3, max_new_tokens=6)
+    task, greedy, beam = (
+        Translation(tokenizer),
+        Decoding(max_new_tokens=6),
+        Decoding(num_beams=3, max_new_tokens=6),
+    )
     streamed = [tokenizer.token(token.id) for token in task.stream(model, "un chat", greedy)]
     assert tuple(streamed) == task.translate(model, ["un chat"], greedy)[0].tokens
     answer, history = task.tree(model, "un chat", beam)

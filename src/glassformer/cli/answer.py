@@ -74,7 +74,7 @@ def answer(
     device: str,
     **search: Any,
 ) -> None:
-    """Answer questions from a text given here, in a file, or on standard input.
+    """Answer questions from a text given here or in a file.
 
     With QUESTION and without --context, standard input is the text. With --context alone, every line of standard input
     is a question. A file of --input holds `question` and `context`. A long text is read in windows that overlap.

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tag": ("glassformer.cli.tag:tag", "Find names in texts given here, in a file, or line by line."),
     "answer": (
         "glassformer.cli.answer:answer",
-        "Answer questions from a text given here, in a file, or on standard input.",
+        "Answer questions from a text given here or in a file.",
     ),
     "summarize": (
         "glassformer.cli.summarize:summarize",
