@@ -10,7 +10,10 @@ FORMATS = {  # format -> the module that writes it
     "huggingface": "glassformer.export.huggingface",
     "gguf": "glassformer.export.gguf",
     "ctranslate2": "glassformer.export.ctranslate2",
+    "onnx": "glassformer.export.onnx",
+    "torch-export": "glassformer.export.torch_export",
 }
+SEEN_THROUGH = ("onnx", "torch-export")  # formats whose files can give steps out too
 
 
 @click.command
@@ -23,7 +26,15 @@ FORMATS = {  # format -> the module that writes it
     help="The kind of number to store. [default: the checkpoint's own]",
 )
 @click.option("--shard-size", metavar="SIZE", help="Weights beyond this, such as 2GB, go into several files.")
-def convert(name: str, out: Path, form: str, dtype: str | None, shard_size: str | None) -> None:
+@click.option(
+    "--internals",
+    metavar="PATTERN",
+    multiple=True,
+    help="Steps to give out too, such as 'encoder.layers.*.self_attention.weights'; may be given several times.",
+)
+def convert(
+    name: str, out: Path, form: str, dtype: str | None, shard_size: str | None, internals: tuple[str, ...]
+) -> None:
     """Write a model in the format that another program runs.
 
     MODEL is one that ships, a checkpoint folder, or a name on the hub; OUT is the folder to write. What was written is
@@ -31,7 +42,11 @@ def convert(name: str, out: Path, form: str, dtype: str | None, shard_size: str 
     """
     from glassformer.export.options import Options, bytes_of
 
-    options = Options(dtype=dtype, shard_size=None if shard_size is None else bytes_of(shard_size))
+    if internals and form not in SEEN_THROUGH:
+        raise click.UsageError(f"--internals goes with --to {' or '.join(SEEN_THROUGH)}, not with {form}")
+    options = Options(
+        dtype=dtype, shard_size=None if shard_size is None else bytes_of(shard_size), internals=internals
+    )
     from glassformer.tasks.model import load
 
     told = writer(form).write(load(name), out, options)

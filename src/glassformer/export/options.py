@@ -14,6 +14,7 @@ class Options:
 
     dtype: str | None = None  # None: as it is stored, or computed
     shard_size: int | None = None  # bytes; None: one file
+    internals: tuple[str, ...] = ()  # patterns of step names: these steps are outputs too
 
 
 def bytes_of(text: str) -> int:
