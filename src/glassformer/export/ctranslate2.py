@@ -20,6 +20,7 @@ from glassformer.export.program import kind_of, plain
 from glassformer.foreign import ctranslate2_file
 from glassformer.foreign.ctranslate2_names import made, rules
 from glassformer.model import DTYPES
+from glassformer.tasks.generation import Generation
 from glassformer.tasks.model import Model
 from glassformer.tasks.rewriting import Rewriting
 from glassformer.text.published import SOURCE_FOLDER
@@ -183,6 +184,8 @@ def describe(spec: model_spec.ModelSpec, model: Model, config: TransformerConfig
         spec.config.decoder_start_token = None if task.languages.place == "after" else words[task.start]
     else:
         spec.register_vocabulary(words)
+        if isinstance(task, Generation) and task.ends:
+            parts["eos"] = task.ends[0]
     for part, number in parts.items():
         if number is not None:
             setattr(spec.config, f"{part}_token", words[number])
