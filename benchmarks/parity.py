@@ -28,10 +28,11 @@ from tests import test_core as core
 from tests import test_pretrained as real
 from tests.families import stacks, test_transformer
 
+from glassformer.adapters import load_whole
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
-from glassformer.pretrained import load_transformer, shipped
+from glassformer.pretrained import shipped
 
 Difference = Callable[[], float]
 SEEDS = range(10)
@@ -148,7 +149,7 @@ def _second(name: str, place: Path) -> float:
 
 
 def _shipped(folder: Path) -> float:
-    return verified(load_transformer(folder, dtype="float64").transformer)
+    return verified(load_whole(folder, dtype="float64").transformer)
 
 
 def main() -> None:

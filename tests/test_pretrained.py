@@ -12,6 +12,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from glassformer import pretrained
+from glassformer.adapters import load_whole
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.model import Transformer
@@ -192,7 +193,7 @@ def test_a_folder_is_itself_and_a_shipped_name_is_inside(
 
 def test_what_ships_can_be_read() -> None:
     for place in pretrained.shipped().values():
-        assert load_transformer(place).transformer.tokens.weight.isfinite().all()
+        assert load_whole(place).transformer.tokens.weight.isfinite().all()
 
 
 def test_a_name_on_the_hub_is_fetched_without_pickles(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

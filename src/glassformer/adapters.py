@@ -202,11 +202,11 @@ def is_adapter(folder: str | Path) -> bool:
     return (Path(folder) / ADAPTER).is_file() and not (Path(folder) / "model.safetensors").is_file()
 
 
-def load_whole(folder: str | Path) -> Checkpoint:
+def load_whole(folder: str | Path, *, dtype: str | None = None) -> Checkpoint:
     """The model of a folder; an adapter is merged into its base, and the model is one of ordinary maps."""
     if not is_adapter(folder):
-        return load_transformer(folder)
-    checkpoint = load_adapter(folder)
+        return load_transformer(folder, dtype=dtype)
+    checkpoint = load_adapter(folder, dtype=dtype)
     settle(checkpoint.transformer)
     return checkpoint
 
