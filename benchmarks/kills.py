@@ -78,7 +78,9 @@ def main() -> None:
             moment = chance.uniform(0.0, seconds)
             if run(words + resume, moment):
                 break
-            kept = sorted((int(each.name.split("-")[1]) for each in (killed / "checkpoints").glob("step-*[0-9]")))
+            kept = sorted(
+                int(each.name.split("-")[1]) for each in (killed / "checkpoints").glob("step-*[0-9]")
+            )
             moments.append({"after": round(moment, 2), "goes on from step": kept[-1] if kept else 0})
             print(f"killed after {moment:6.2f} s; goes on from step {kept[-1] if kept else 0}")
         resume = ["--resume"] if (killed / "recipe.toml").is_file() else []

@@ -38,7 +38,9 @@ def checked(folder: Path) -> str:
 
 def main() -> None:
     """Write the folder."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     out: Path = parser.parse_args().out
     source = published()
@@ -46,7 +48,11 @@ def main() -> None:
     pretrained.save(pretrained.load_transformer(source), out, dtype="float16")
     Tokenizer.load(source).save(out)
     written = hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest()
-    print(json.dumps({"from": checksum, "written": written, "bytes": (out / "model.safetensors").stat().st_size}))
+    print(
+        json.dumps(
+            {"from": checksum, "written": written, "bytes": (out / "model.safetensors").stat().st_size}
+        )
+    )
 
 
 if __name__ == "__main__":

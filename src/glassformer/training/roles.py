@@ -55,7 +55,9 @@ def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
         return own
     if rest[0].startswith(HUB):
         roles = hub_roles(rest[0], table)
-        return {role: Place(folder=None, names=rest[0], split=each.split) for role, each in roles.items()} | own
+        return {
+            role: Place(folder=None, names=rest[0], split=each.split) for role, each in roles.items()
+        } | own
     folder = _folder(rest[0], named)
     return {role: Place(folder=folder, names=names) for role, names in named.items()} | own
 
