@@ -391,6 +391,18 @@ def test_what_onnx_has_not_is_refused(options: Options, why: str, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_too_large_for_the_file_stand_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = ready(stack("bert", "BertModel", 1, **BERT).transformer, torch.float32)
+    size = sum(parameter.nbytes for parameter in twin.parameters())
+    for largest, stands_apart in ((size, False), (size - 1, True)):
+        monkeypatch.setattr(export, "LARGEST", largest)
+        found = export.stored(twin, tmp_path, apart=False)
+        assert (tmp_path / "model.onnx_data").exists() == stands_apart
+        for name, parameter in twin.named_parameters():
+            assert found[id(parameter)].name == name
+            assert torch.from_numpy(found[id(parameter)].numpy().copy()).equal(parameter)
+
+
 def test_internals_go_with_formats_that_have_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["convert", "worked-example", str(tmp_path), "--to", "huggingface", "--internals", "*"]) == 2
     assert "--internals goes with --to onnx or torch-export" in capsys.readouterr().err

@@ -31,7 +31,7 @@ from glassformer.tasks.model import Model
 SUFFIX, WEIGHTS = ".onnx", "model.onnx_data"
 OPSET = 18  # read by onnxruntime since 1.14
 KINDS = ("float32", "float16")  # it has no gelu in float64
-LARGEST = 1_900_000_000  # bytes; a file of this format cannot pass two gigabytes, its weights aside
+LARGEST = 1_900_000_000  # bytes of weights within a file, which cannot pass two gigabytes; more stand apart
 
 Weights = Mapping[int, ir.TensorProtocol]  # by the parameter's identity
 
@@ -97,15 +97,15 @@ def reads_weights(node: ir.Node) -> bool:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Without what torch's exporter says of itself: that torchvision is not there, and a form that copying uses."""
-    told = logging.getLogger("torch.onnx._internal.exporter._registration")
-    before = told.level
-    told.setLevel(logging.ERROR)
+    speaker = logging.getLogger("torch.onnx._internal.exporter._registration")
+    before = speaker.level
+    speaker.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
             yield
     finally:
-        told.setLevel(before)
+        speaker.setLevel(before)
 
 
 # ------------------------------------------------------------------ names
