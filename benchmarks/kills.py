@@ -2,8 +2,8 @@
 
     python benchmarks/kills.py RECIPE --data FOLDER [--kills 10] [--steps 60] [--set KEY=VALUE] [--json FILE]
 
-Both runs are cut to so many steps, with a checkpoint every few. A moment is drawn evenly between the start of a process
-and the time that the undisturbed run took. Prints each moment and what was found; exits 1 where a single bit differs.
+Both runs are cut to so many steps, with a checkpoint every few. A moment is drawn evenly from the start of a process to three
+times the share of a kill in the time that the undisturbed run took. Prints each moment and what was found; exits 1 where a single bit differs.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main() -> None:
         words = command(given.recipe, given.data, killed, given.steps, given.changes)
         while len(moments) < given.kills:
             resume = ["--resume"] if (killed / "recipe.toml").is_file() else []
-            moment = chance.uniform(0.0, seconds)
+            moment = chance.uniform(0.0, 3 * seconds / given.kills)
             if run(words + resume, moment):
                 break
             kept = sorted(
