@@ -2,8 +2,8 @@
 
     python benchmarks/kills.py RECIPE --data FOLDER [--kills 10] [--steps 60] [--set KEY=VALUE] [--json FILE]
 
-Both runs are cut to so many steps, with a checkpoint every few. A moment is drawn evenly from the start of a process to
-three times a kill's share of the time that the undisturbed run took. Prints each moment and what was found; exits 1 where
+Both runs are cut to so many steps, with a checkpoint every few. A moment is drawn evenly from the start of a process
+to three times a kill's share of the undisturbed run. Prints each moment and what was found; exits 1 where
 a single bit differs.
 """
 
