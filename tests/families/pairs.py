@@ -66,6 +66,7 @@ def exact(building: bool = False) -> Iterator[None]:
 def reference(pair: Pair, name: str, seed: int, **settings: Any) -> Any:
     """A random model of theirs."""
     config = pair.config(**{**pair.draw(random.Random(seed)), **settings}, attn_implementation="eager")
+    torch.manual_seed(seed)  # whatever was drawn before, the same model
     with exact(building=True):
         model = getattr(transformers, name)(config).eval()
         if untied(config) and hasattr(model, "lm_head"):

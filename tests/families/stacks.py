@@ -101,6 +101,7 @@ def exact(config: type) -> Iterator[None]:
 def built(stack: Stack, name: str, settings: Settings, seed: int) -> Any:
     """A random model of theirs, every parameter moved."""
     config = getattr(transformers, stack.config)(**settings, attn_implementation="eager")
+    torch.manual_seed(seed)  # whatever was drawn before, the same model
     model = getattr(transformers, name)(config).double().eval()
     perturb(model, seed)
     return model

@@ -205,6 +205,20 @@ def test_a_trained_model_is_fine_tuned(name: str, trained: Path, data: Path, tmp
     assert gf.load(tmp_path / "run" / "best").checkpoint.family == "bert"
 
 
+def test_a_trained_translator_learns_on(data: Path, tmp_path: Path) -> None:
+    write(data, "translation")
+    list(run_recipe(recipe_of("translation"), [str(data)], tmp_path / "first"))
+    start = tmp_path / "first" / "last"
+    prepared = prepare(tuned("translation", start, {}, learning_rate=0.003), [str(data)], tmp_path / "second")
+    before = load_transformer(start).transformer
+    assert not prepared.drawn
+    for each, parameter in prepared.model.named_parameters():
+        assert torch.equal(parameter, before.get_parameter(each)), each
+    losses = [each.loss for each in prepared.records() if each.kind == "train" and each.loss is not None]
+    assert losses[-1] < losses[0]
+    assert str(gf.load(tmp_path / "second" / "last")("one two"))
+
+
 def test_lora_learns_beside_what_stays(trained: Path, data: Path, tmp_path: Path) -> None:
     write(data, "classification")
     recipe = tuned("classification", trained, {"method": "lora", "rank": 2, "targets": ["*attention.*"]})
@@ -270,6 +284,25 @@ def test_the_test_files_are_scored_with_the_best_weights(data: Path, tmp_path: P
     best = min(evaluations(records), key=lambda metrics: metrics["loss"])
     assert records[-1].kind == "test"
     assert records[-1].metrics == pytest.approx(best, rel=1e-5)
+
+
+def test_a_finished_run_that_is_resumed_scores_its_test_files_again(data: Path, tmp_path: Path) -> None:
+    """A kill between the last checkpoint and the score leaves nothing to learn and a score to make."""
+    write(data, "classification")
+    values = recipe_of("classification", max_steps=10).to_dict()
+    recipe = Recipe.from_dict({**values, "data": {**values["data"], "test": "train.tsv"}})
+    first = list(run_recipe(recipe, [str(data)], tmp_path / "run"))
+    again = list(run_recipe(recipe, [str(data)], tmp_path / "run", resume=True))
+    assert [each.kind for each in again] == ["test"]
+    assert (again[0].step, again[0].metrics) == (10, first[-1].metrics)
+
+
+def test_no_folder_stays_behind_where_nothing_can_be_learnt(data: Path, tmp_path: Path) -> None:
+    (data / "train.txt").write_text("A cat sat.\n", "utf-8")
+    recipe = recipe_of("masking")
+    with pytest.raises(InputError, match="shorten the context"):
+        prepare(recipe, [str(data)], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 REFUSED = {

@@ -52,7 +52,7 @@ class Prepared:
     def records(self) -> Iterator[Record]:
         """Train, and yield a record now and then; at the end the test files are scored with the best weights."""
         recipe, dev = self.recipe, self.examples.get("dev")
-        for record in train(
+        yield from train(
             self.model,
             self.batches,
             recipe.training,
@@ -62,19 +62,20 @@ class Prepared:
             rates=rates(self.model, recipe.tuning, recipe.training),
             folder=self.folder,
             save=self.save,
-        ):
-            last = record
-            yield record
+        )
         if self.examples.get("test"):
-            yield self.tested(last)
+            yield self.tested()
 
-    def tested(self, last: Record) -> Record:
+    def tested(self) -> Record:
         """The test files' figures with the weights that were chosen."""
         chosen = next(self.folder.path / name for name in FINISHED if (self.folder.path / name).is_dir())
-        device = self.model.tokens.weight.device
-        model = adapters.load_whole(chosen).transformer.to(device)
-        record = replace(
-            Record(kind="test", step=last.step, epoch=last.epoch, seconds=last.seconds),
+        model = adapters.load_whole(chosen).transformer.to(self.model.tokens.weight.device)
+        last = self.folder.records()[-1]  # of this process or, where it only came to score, of an earlier one
+        record = Record(
+            kind="test",
+            step=last["step"],
+            epoch=last["epoch"],
+            seconds=last["seconds"],
             metrics=self.lesson.evaluate(model, self.examples["test"]),
         )
         self.folder.log(record)
@@ -118,45 +119,70 @@ def run_recipe(
 def prepare(
     recipe: Recipe, data: Sequence[str], out: Path | str, *, resume: bool = False, device: str = "cpu"
 ) -> Prepared:
-    """Read and build what the recipe's task needs; what cannot be used is refused before a folder is made."""
+    """Read and build what the recipe's task needs; where something cannot be used, no folder stays behind."""
     kind = checked(recipe)
     origin = None if recipe.model.start is None else Origin.of(recipe.model.start)
     if origin is None:  # a configuration that cannot be is told before the files are read
         known = {"vocab_size": recipe.tokenizer.vocab_size, **decided(kind, recipe, 2)}
         config_of(recipe.model, kind.fields, known)
+    given = gathered(kind, recipe, data)
+    folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
+    try:
+        return built(kind, recipe, given, folder, origin, device)
+    except InputError:
+        if not resume:
+            folder.discard()
+        raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What the user's files hold."""
+
+    examples: Mapping[str, Sequence[Any]]  # by role
+    labels: tuple[str, ...]
+    other: int
+    skipped: Sequence[Skipped]
+
+
+def gathered(kind: type[Lesson[Any]], recipe: Recipe, data: Sequence[str]) -> Given:
+    """The examples of each role, and the labels that those to learn from have."""
     found = {role: place.read(kind.kind, recipe.data) for role, place in locate(data, recipe.data).items()}
     examples = {role: kind.chosen(each.examples, recipe) for role, each in found.items()}
     other = sum(len(each.examples) - len(examples[role]) for role, each in found.items())
-    if recipe.training.metric.lower() not in map(str.lower, kind.figures):
-        raise InputError(
-            f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
-            f"{', '.join(kind.figures)}"
-        )
     if recipe.data.held_out and "dev" not in examples:
         examples["train"], examples["dev"] = kind.divided(examples["train"], recipe.data.held_out)
     labels = kind.named(examples["train"])
     for role in ("dev", "test"):
         refuse_unseen(kind.named(examples.get(role, ())), labels, role)
-    folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
+    skipped = [line for each in found.values() for line in each.skipped]
+    return Given(examples=examples, labels=labels, other=other, skipped=skipped)
+
+
+def built(
+    kind: type[Lesson[Any]],
+    recipe: Recipe,
+    given: Given,
+    folder: RunFolder,
+    origin: Origin | None,
+    device: str,
+) -> Prepared:
+    """The tokenizer, the model, and the batches that it learns from."""
     torch.manual_seed(recipe.seed)
-    drawn: list[str] = []
-    fields = decided(kind, recipe, len(labels))
+    fields, drawn = decided(kind, recipe, len(given.labels)), list[str]()
     if origin is None:
-        tokenizer = tokenizer_of(
-            recipe,
-            kind.texts(examples["train"]),
-            folder.path / "tokenizer",
-            special=kind.special,
-            extra=kind.extra_tokens(recipe),
-        )
-        checkpoint = new_checkpoint(recipe, tokenizer, labels, kind.fields, fields)
+        place, texts = folder.path / "tokenizer", kind.texts(given.examples["train"])
+        extra = kind.extra_tokens(recipe)
+        tokenizer = tokenizer_of(recipe, texts, place, special=kind.special, extra=extra)
+        checkpoint = new_checkpoint(recipe, tokenizer, given.labels, kind.fields, fields)
     else:
         tokenizer = origin.tokenizer
-        checkpoint, drawn = continued(recipe, origin, labels, fields)
-    checkpoint = replace(checkpoint, raw={**checkpoint.raw, **kind.described(recipe, examples["train"])})
+        checkpoint, drawn = continued(recipe, origin, given.labels, fields)
+    told = kind.described(recipe, given.examples["train"])
+    checkpoint = replace(checkpoint, raw={**checkpoint.raw, **told})
     tune(checkpoint.transformer, recipe.tuning)
     model = checkpoint.transformer.to(device)
-    lesson = kind(recipe, tokenizer, labels)
+    lesson = kind(recipe, tokenizer, given.labels)
     lesson.prepare(checkpoint)
     return Prepared(
         recipe=recipe,
@@ -164,12 +190,12 @@ def prepare(
         tokenizer=tokenizer,
         checkpoint=checkpoint,
         lesson=lesson,
-        batches=lesson.batches(model, examples["train"], seed=recipe.seed),
-        examples=examples,
-        other=other,
+        batches=lesson.batches(model, given.examples["train"], seed=recipe.seed),
+        examples=given.examples,
+        other=given.other,
         origin=origin,
         drawn=drawn,
-        skipped=[line for each in found.values() for line in each.skipped],
+        skipped=given.skipped,
     )
 
 
@@ -182,7 +208,13 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             f"[tuning] method is {recipe.tuning.method!r}, but [model] names no trained model to start from; "
             "add start = NAME, or leave the method 'whole'"
         )
-    return LESSONS[recipe.task]
+    kind = LESSONS[recipe.task]
+    if recipe.training.metric.lower() not in map(str.lower, kind.figures):
+        raise InputError(
+            f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
+            f"{', '.join(kind.figures)}"
+        )
+    return kind
 
 
 def refuse_unseen(found: Sequence[str], labels: Sequence[str], role: str) -> None:

@@ -88,6 +88,12 @@ class RunFolder:
         folder._shorten_log(steps[-1] if steps else 0)
         return folder
 
+    def discard(self) -> None:
+        """Take away what `create` and a tokenizer left, when nothing can be learnt here after all."""
+        (self.path / "recipe.toml").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "tokenizer", ignore_errors=True)
+        self.path.rmdir()
+
     def recipe(self) -> Recipe:
         """The recipe that this run follows."""
         return Recipe.read(self.path / "recipe.toml")

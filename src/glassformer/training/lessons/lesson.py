@@ -1,7 +1,7 @@
 """A lesson: what a task brings to its training."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -17,7 +17,6 @@ from glassformer.training.loss import Objective
 from glassformer.training.recipe import Recipe
 
 Example = TypeVar("Example")
-Progressed = Callable[[int], None]
 
 
 class Lesson(ABC, Generic[Example]):
