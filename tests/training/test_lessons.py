@@ -8,9 +8,12 @@ import pytest
 import torch
 
 import glassformer as gf
+from glassformer.data.batch import IGNORE
+from glassformer.data.examples import TaggedSentence
 from glassformer.errors import InputError
 from glassformer.pretrained import load_transformer
 from glassformer.training.checkpoint import read_tensors
+from glassformer.training.lessons.tagging import TaggingLesson
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.run import prepare, run_recipe
@@ -327,3 +330,13 @@ def test_lora_needs_something_to_stand_beside() -> None:
     recipe = Recipe.from_dict({**values, "tuning": {"method": "lora"}})
     with pytest.raises(InputError, match="names no trained model to start from"):
         prepare(recipe, ["data"], "run")
+
+
+def test_each_part_that_a_mark_cuts_off_learns_its_tag() -> None:
+    """Without being told the words, "Jean-Luc" is three; all of them are the person."""
+    tokenizer = gf.load("entities").tokenizer
+    lesson = TaggingLesson(recipe_of("tagging"), tokenizer, ("O", "B-PER", "I-PER"))
+    sentence = TaggedSentence(words=("Jean-Luc", "smiles", "at", "Picardo's"), tags=("B-PER", "O", "O", "B-PER"))
+    ((encoding, row),) = lesson.windows(sentence, 64)
+    told = {encoding.tokens[place]: label for place, label in enumerate(row) if label != IGNORE}
+    assert told == {"jean": 1, "-": 2, "luc": 2, "smiles": 0, "at": 0, "pic": 1, "'": 2, "s": 2}
