@@ -18,7 +18,8 @@ def texts() -> list[Path]:
     """Every text file of ours; weights and caches are not read."""
     files = [*ROOT.glob("*"), *(path for place in PLACES for path in (ROOT / place).rglob("*"))]
     ours = [path for path in files if path.suffix in SUFFIXES and "__pycache__" not in path.parts]
-    return sorted(path for path in ours if path.is_file() and path != SELF)
+    others = {SELF, ROOT / ".git"}  # a work tree has a file of that name, which says where its repository is
+    return sorted(path for path in ours if path.is_file() and path not in others)
 
 
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b|raise NotImplementedError")

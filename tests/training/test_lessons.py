@@ -340,3 +340,25 @@ def test_each_part_that_a_mark_cuts_off_learns_its_tag() -> None:
     ((encoding, row),) = lesson.windows(sentence, 64)
     told = {encoding.tokens[place]: label for place, label in enumerate(row) if label != IGNORE}
     assert told == {"jean": 1, "-": 2, "luc": 2, "smiles": 0, "at": 0, "pic": 1, "'": 2, "s": 2}
+
+
+def test_what_dev_and_test_hold_is_left_out_if_it_should_be(data: Path, tmp_path: Path) -> None:
+    write(data, "classification")
+    head, *lines = (data / "train.tsv").read_text().splitlines(keepends=True)
+    (data / "dev.tsv").write_text("".join([head, *lines[:3]]))
+    values = recipe_of("classification").to_dict()
+    both = {**values["data"], "dev": "dev.tsv"}
+    sizes = {}
+    for unseen in (False, True):
+        recipe = Recipe.from_dict({**values, "data": {**both, "unseen": unseen}})
+        sizes[unseen] = prepare(recipe, [str(data)], tmp_path / str(unseen)).sizes()
+    held = set(lines[:3])
+    left_out = sum(line in held for line in lines)
+    assert left_out >= 3
+    assert "seen in dev or test" not in sizes[False]
+    assert sizes[True]["seen in dev or test"] == left_out
+    assert sizes[True]["train examples"] == sizes[False]["train examples"] - left_out
+
+    (data / "dev.tsv").write_text("".join([head, *lines]))
+    with pytest.raises(InputError, match="hold every training text"):
+        prepare(Recipe.from_dict({**values, "data": {**both, "unseen": True}}), [str(data)], tmp_path / "none")

@@ -130,3 +130,10 @@ def test_every_key_has_its_line_of_help() -> None:
     assert list(tables) == ["", "data", "tokenizer", "model", "tuning", "pretraining", "training", "decoding"]
     assert all(line and "\n" not in line for table in tables.values() for line in table.values())
     assert set(tables["decoding"]) == {each.name for each in fields(Decoding)}
+
+
+@pytest.mark.parametrize("role", ["train", "dev", "test"])
+def test_a_role_names_a_file_or_is_left_out(role: str) -> None:
+    for none in ("", (), ("a.tsv", "")):
+        with pytest.raises(InputError, match=f"{role} names no file"):
+            DataTable(**{"train": "a.tsv", role: none})

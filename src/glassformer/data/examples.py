@@ -1,6 +1,6 @@
 """What a line of data is, task by task: the forms in which readers hand examples to tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -48,6 +48,20 @@ class Question:
     question: str
     context: str
     answers: tuple[AnswerSpan, ...] = ()
+
+
+def subject(example: Pair | LabelledText | TaggedSentence | Question | str) -> Hashable:
+    """What an example is about, without its answer: what was learnt of one says something of another that shares it."""
+    match example:
+        case Pair():
+            return example.source
+        case LabelledText():
+            return example.text, example.pair
+        case TaggedSentence():
+            return example.words
+        case Question():
+            return example.context
+    return example
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,10 @@ class DataTable(Reading):
         "without dev files: the share of the training examples, at their end, that serves as them; of one text its end",
         0.0,
     )
+    unseen: bool = option(
+        "leave out of the training examples whose text, of a question whose context, dev or test files hold too",
+        False,
+    )
     only: tuple[str, ...] = option("labels: examples that have any other label are left out", ())
     max_length: int = option(
         "tokens that are read together at most; longer pairs are left out, texts are cut", 256
@@ -47,6 +51,10 @@ class DataTable(Reading):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for role in ("train", "dev", "test"):
+            names = getattr(self, role)
+            if names is not None and not (names and all([names] if isinstance(names, str) else names)):
+                raise InputError(f"[data] {role} names no file; name one, or leave {role} out")
         if not 0 <= self.held_out < 1:
             raise InputError(f"held_out is {self.held_out}; expected a share from 0 to below 1")
         if self.held_out and self.dev is not None:

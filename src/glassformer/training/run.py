@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from glassformer import adapters, pretrained
-from glassformer.data.examples import Skipped
+from glassformer.data.examples import Skipped, subject
 from glassformer.errors import InputError
 from glassformer.families.family import LABEL_HEADS
 from glassformer.model import Transformer
@@ -39,7 +39,7 @@ class Prepared:
     lesson: Lesson[Any]
     batches: Batches
     examples: Mapping[str, Sequence[Any]]  # by role
-    other: int  # examples that were left out because of their labels
+    left_out: Mapping[str, int]  # why -> how many examples
     origin: Origin | None
     drawn: Sequence[str]  # parameters of a trained model that are new
     skipped: Sequence[Skipped]  # lines of the files that hold no example
@@ -100,7 +100,7 @@ class Prepared:
         sizes = {role: len(examples) for role, examples in self.examples.items()}
         return {
             **{f"{role} examples": size for role, size in sizes.items()},
-            **({"with other labels": self.other} if self.other else {}),
+            **{why: count for why, count in self.left_out.items() if count},
             "too long": dropped,
             "batches an epoch": len(self.batches),
             "tokens known": self.tokenizer.vocab_size,
@@ -141,7 +141,7 @@ class Given:
 
     examples: Mapping[str, Sequence[Any]]  # by role
     labels: tuple[str, ...]
-    other: int
+    left_out: Mapping[str, int]
     skipped: Sequence[Skipped]
 
 
@@ -152,11 +152,23 @@ def gathered(kind: type[Lesson[Any]], recipe: Recipe, data: Sequence[str]) -> Gi
     other = sum(len(each.examples) - len(examples[role]) for role, each in found.items())
     if recipe.data.held_out and "dev" not in examples:
         examples["train"], examples["dev"] = kind.divided(examples["train"], recipe.data.held_out)
+    left_out = {"with other labels": other}
+    if recipe.data.unseen:
+        examples["train"], left_out["seen in dev or test"] = unseen(examples)
     labels = kind.named(examples["train"])
     for role in ("dev", "test"):
         refuse_unseen(kind.named(examples.get(role, ())), labels, role)
     skipped = [line for each in found.values() for line in each.skipped]
-    return Given(examples=examples, labels=labels, other=other, skipped=skipped)
+    return Given(examples=examples, labels=labels, left_out=left_out, skipped=skipped)
+
+
+def unseen(examples: Mapping[str, Sequence[Any]]) -> tuple[Sequence[Any], int]:
+    """The training examples about nothing that dev or test examples are about, and how many others there were."""
+    seen = {subject(each) for role, every in examples.items() if role != "train" for each in every}
+    kept = [each for each in examples["train"] if subject(each) not in seen]
+    if not kept:
+        raise InputError("dev and test files hold every training text; give other files, or unseen = false")
+    return kept, len(examples["train"]) - len(kept)
 
 
 def built(
@@ -192,7 +204,7 @@ def built(
         lesson=lesson,
         batches=lesson.batches(model, given.examples["train"], seed=recipe.seed),
         examples=given.examples,
-        other=given.other,
+        left_out=given.left_out,
         origin=origin,
         drawn=drawn,
         skipped=given.skipped,
