@@ -496,12 +496,12 @@ def test_a_model_of_real_size_in_float32_is_its_formulas(name: str) -> None:
     assert verified_at_real_size(name) <= 1e-4
 
 
-@pytest.mark.parametrize("name", ["2017", "t5", "llama"])
+@pytest.mark.parametrize("name", ["2017", "gpt2", "bert", "t5-like", "llama-like"])
 def test_training_in_sixteen_bits_keeps_attention_in_thirty_two(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Transformer(TransformerConfig(**{**SIZES, **MODELS[name]}))
-    seen = []
+    seen: list[torch.dtype] = []
     own = torch.nn.functional.scaled_dot_product_attention
 
     def watched(*given: Tensor, **options: Any) -> Tensor:
@@ -511,7 +511,7 @@ def test_training_in_sixteen_bits_keeps_attention_in_thirty_two(
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
     ids = torch.arange(6)[None]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(ids if model.encoder is not None else None, ids)
+        logits = model(None if model.encoder is None else ids, None if model.decoder is None else ids)
     assert logits.dtype == torch.bfloat16
     assert seen
     assert set(seen) == {torch.float32}

@@ -47,7 +47,8 @@ def mask_of(
 def fused(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, dropout: float, scale: float) -> Tensor:
     """The whole of attention in one call of torch's; (B, H, Q, D).
 
-    On a processor it is kept in float32 while training in bfloat16: there its backward pass takes up to eight times as long.
+    On a processor it stays in float32 while a model trains in bfloat16: there its backward pass takes up to eight
+    times as long.
     """
     if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
