@@ -131,6 +131,19 @@ def test_labels(call: Call, classifier: str, films: str, tmp_path: Path) -> None
     assert printed == written
 
 
+def test_examples_with_other_labels_are_left_out_if_asked(
+    call: Call, classifier: str, examples: str, tmp_path: Path
+) -> None:
+    rows = [("text", "label"), ("a good film", "good"), ("so so", "mixed"), ("it was bad", "bad")]
+    path = write(tmp_path / "films.tsv", rows)
+    assert_refused(call("evaluate", classifier, "--data", path), "mixed")
+    result = call("evaluate", classifier, "--data", path, "--only", "good, bad")
+    assert result.out.startswith("classification: 2 texts\nnote: 1 examples with other labels were left out.\n")
+    none = call("evaluate", classifier, "--data", path, "--only", "great")
+    assert_refused(none, "no example has only labels of great")
+    assert_refused(call("evaluate", "worked-example", "--data", examples, "--only", "good"), "--only names labels")
+
+
 def test_a_limit_and_lines_left_out_are_told(call: Call, classifier: str, tmp_path: Path) -> None:
     rows = [("text", "label"), ("good", "good"), ("", "bad"), ("a bad film", "bad"), ("it was good", "good")]
     data = write(tmp_path / "broken.tsv", rows)

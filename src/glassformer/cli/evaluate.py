@@ -64,6 +64,7 @@ ROWS = 30  # groups that are printed; the report has all of them
 @length_penalty_option
 @from_option
 @to_option
+@click.option("--only", metavar="LABEL,LABEL", help="Labels: leave out examples that have any other.")
 @click.option("--lowercase", is_flag=True, help="Translations: compare in lower case.")
 @click.option("--stemmer", is_flag=True, help="Summaries: compare words by their stems.")
 @click.option(
@@ -88,6 +89,7 @@ def evaluate(
     length_penalty: float | None,
     source_language: str | None,
     target_language: str | None,
+    only: str | None,
     lowercase: bool,
     stemmer: bool,
     window: int | None,
@@ -111,8 +113,9 @@ def evaluate(
     loaded = load(model, task=task)
     does = loaded.task
     kind = kind_of(does)
-    found = examples_of(model, kind, data, reading_of(reading))
-    tell_skipped(Lines(), found.skipped)
+    read = examples_of(model, kind, data, reading_of(reading))
+    tell_skipped(Lines(), read.skipped)
+    found = read if only is None else with_labels(read, kind, only)
     options = Options(
         lowercase=lowercase, stemming=stemmer, window=window, stride=stride, bootstrap=bootstrap
     )
@@ -124,7 +127,7 @@ def evaluate(
     chosen = found.examples[:limit]
     with counting(kind, when=True, total=count_of(does, chosen), alone=True) as count:
         report = report_of(does, loaded.transformer, chosen, options, count)
-    report = about(report, model, data, found, limit, loaded)
+    report = about(report, model, data, found, limit, loaded, len(read.examples) - len(found.examples))
     if folder is not None:
         from glassformer.show.report import write_report
 
@@ -142,6 +145,18 @@ def examples_of(model: str, kind: Any, data: Sequence[str], reading: "Reading") 
         return read_examples(kind, data, reading)
     except InputError as error:
         raise InputError(f"{model} is evaluated on {KINDS[kind].what}, and {error}") from error
+
+
+def with_labels(found: "Found[Any]", kind: Any, only: str) -> "Found[Any]":
+    """The examples that have none but these labels."""
+    from glassformer.data.examples import having_only
+
+    if kind != "labels":
+        raise InputError("--only names labels of texts, and this model gives none; leave it out")
+    chosen = having_only(found.examples, [label.strip() for label in only.split(",")])
+    if not chosen:
+        raise InputError(f"no example has only labels of {only}; name labels that the data has")
+    return replace(found, examples=chosen)
 
 
 def refuse_others(does: Any, options: "Options", **given: Any) -> None:
@@ -167,7 +182,13 @@ def refuse_others(does: Any, options: "Options", **given: Any) -> None:
 
 
 def about(
-    report: "Report", model: str, data: Sequence[str], found: "Found[Any]", limit: int | None, loaded: "Model"
+    report: "Report",
+    model: str,
+    data: Sequence[str],
+    found: "Found[Any]",
+    limit: int | None,
+    loaded: "Model",
+    others: int,
 ) -> "Report":
     """The report with what it is about, and what a reader of its figures must know."""
     import torch
@@ -177,6 +198,8 @@ def about(
         count = len(found.skipped)
         told = "1 line of the data holds" if count == 1 else f"{count:,} lines of the data hold"
         notes.append(f"{told} no example and {'was' if count == 1 else 'were'} left out.")
+    if others:
+        notes.append(f"{others:,} examples with other labels were left out.")
     if limit is not None and limit < len(found.examples):
         notes.append(f"These are the first {limit:,} of {len(found.examples):,} examples.")
     settings = {

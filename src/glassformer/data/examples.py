@@ -1,6 +1,6 @@
 """What a line of data is, task by task: the forms in which readers hand examples to tasks."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -48,6 +48,12 @@ class Question:
     question: str
     context: str
     answers: tuple[AnswerSpan, ...] = ()
+
+
+def having_only(examples: Sequence[LabelledText], labels: Collection[str]) -> list[LabelledText]:
+    """Those that have no label but these."""
+    known = set(labels)
+    return [example for example in examples if known.issuperset(example.labels)]
 
 
 def subject(example: Pair | LabelledText | TaggedSentence | Question | str) -> Hashable:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from glassformer.data.batches import ExampleBatches
-from glassformer.data.examples import LabelledText
+from glassformer.data.examples import LabelledText, having_only
 from glassformer.evaluation.classification import MULTIPLE, SINGLE, evaluate, text_of
 from glassformer.model import Transformer
 from glassformer.tasks.classification import Classification, Kind
@@ -38,8 +38,8 @@ class ClassificationLesson(Lesson[LabelledText]):
     @classmethod
     def chosen(cls, examples: Sequence[LabelledText], recipe: Recipe) -> Sequence[LabelledText]:
         """Those whose labels are all among the recipe's."""
-        only = set(recipe.data.only)
-        return [each for each in examples if only.issuperset(each.labels)] if only else examples
+        only = recipe.data.only
+        return having_only(examples, only) if only else examples
 
     @classmethod
     def named(cls, examples: Sequence[LabelledText]) -> tuple[str, ...]:

@@ -1,0 +1,42 @@
+"""The models inside the package: what programs may rely on, and that each answers sensibly."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import glassformer as gf
+from glassformer.shipped import shipped
+
+MOST = 90 * 2**20  # bytes of all models together
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_model_has_a_card_that_says_where_it_comes_from(name: str) -> None:
+    card = (shipped()[name] / "README.md").read_text("utf-8")
+    assert card.startswith(f"# {name}")
+    for word in ("licence", "glassformer explain"):
+        assert word in card.lower()
+    for recipe in re.findall(r"recipes/[\w-]+\.toml", card):
+        assert (Path(__file__).parents[1] / recipe).is_file(), recipe
+    for log in re.findall(r"docs/runs/[\w.-]+", card):
+        assert (Path(__file__).parents[1] / log.rstrip(".")).is_file(), log
+
+
+def test_together_they_are_small() -> None:
+    files = [path for folder in shipped().values() for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= MOST
+
+
+def test_sentiment() -> None:
+    model = gf.load("sentiment")
+    answers = model(["I love this!", "What a waste of an evening.", "The train leaves at nine."])
+    assert [answer.label for answer in answers] == ["positive", "negative", "neutral"]
+    assert set(answers[0].probabilities) == {"negative", "neutral", "positive"}
+
+
+def test_entities() -> None:
+    model = gf.load("entities")
+    answer = model("Angela Merkel lives in Berlin.")
+    assert [(one.type, one.text) for one in answer.entities] == [("PER", "Angela Merkel"), ("LOC", "Berlin")]
+    assert set(model.task.kinds) == {"PER", "LOC", "ORG"}
