@@ -12,6 +12,7 @@ from glassformer.glass.step import AXES
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
+from glassformer.nn.loss import LossSteps
 
 GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
 
@@ -92,7 +93,33 @@ def traces(config: TransformerConfig) -> list[Trace]:
     return [whole, cached]
 
 
+LOSSES = {  # of what a head gives: which loss, its labels for two texts of three tokens, over which axis, smoothed
+    "masked": ("choice", [[1, -100, 2], [-100, 3, 4]], "V", 0.0),
+    "halves": ("choice", [[1, 0, 2], [-100, 3, 4]], "V", 0.1),
+    "tags": ("choice", [[1, -100, 2], [-100, 0, 2]], "L", 0.0),
+    "labels": ("choice", [2, 0], "V", 0.0),
+    "any-labels": ("any", [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "V", 0.0),
+    "pooled": ("number", [[1.5, -2.0, 0.0], [0.0, 0.25, 3.0]], "V", 0.0),
+    "span": ("span", [[0, 2], [1, 1]], "V", 0.0),
+}
+
+
+def with_loss(name: str) -> Trace:
+    """A run and the loss of what is wanted of it."""
+    kind, labels, over, smoothing = LOSSES[name]
+    config = TransformerConfig.from_dict({**SMALL, **CONFIGS[name]})
+    model, ids, trace = Transformer(config).eval(), torch.arange(6).reshape(2, 3), Trace()
+    target = None if config.stack == "encoder" else ids
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0]], dtype=torch.bool)
+    logits = model(ids, target, source_mask=mask, trace=trace)
+    loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over)
+    loss(logits, torch.tensor(labels), mask if kind == "span" else None, trace)
+    return trace
+
+
 ALL = {name: traces(TransformerConfig.from_dict({**SMALL, **config})) for name, config in CONFIGS.items()}
+for name in LOSSES:
+    ALL[name].append(with_loss(name))
 
 
 def test_every_step_name_is_in_the_glossary() -> None:

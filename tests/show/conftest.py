@@ -10,6 +10,7 @@ import torch
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
+from glassformer.nn.loss import LossSteps
 from glassformer.show.labels import Names, names_of
 from glassformer.tasks.model import load
 
@@ -128,6 +129,15 @@ CONFIGS = {
         "activation": "silu",
     },
 }
+LOSSES = {  # of the model's answer: which loss, what is wanted, smoothed
+    "masked": ("choice", [[3, -100, 7, -100, -100, -100]], "V", 0.0),
+    "decoder": ("choice", [[-100, 4, 39, 0, 1]], "V", 0.1),
+    "token": ("choice", [[0, 2, 1, -100, 1, -100]], "L", 0.1),
+    "label": ("choice", [2], "L", 0.0),
+    "last": ("number", [[0.5, -1.5, 2.0]], "L", 0.0),
+    "any": ("any", [[1.0, 0.0, 1.0]], "L", 0.0),
+    "span": ("span", [[1, 4]], "L", 0.0),
+}
 Make = Callable[[str], Shown]
 
 
@@ -149,7 +159,11 @@ def make() -> Make:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.3)
-            model(**given, trace=trace)
+            logits = model(**given, trace=trace)
+            if name in LOSSES:
+                kind, wanted, over, smoothing = LOSSES[name]
+                loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over)
+                loss(logits, torch.tensor(wanted), mask if kind == "span" else None, trace)
         trace.tokens = {
             side: [[f"{side[0]}{place}" for place in range(count)]]
             for side, count in (("encoder", 6), ("decoder", 5))

@@ -167,6 +167,8 @@ def test_every_formula_can_be_set() -> None:
         "head_size": 2,
         "activation": "gelu-tanh",
         "never": -1.0,
+        "smoothing": 0.1,
+        "count": 3,
     }
     for formula in FORMULAS.values():
         for inputs in (1, 3):

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from glassformer.glass.formulas import FORMULAS, Formula
+from glassformer.glass.formula import Formula
+from glassformer.glass.formulas import FORMULAS
 
 AXES: dict[str, str] = {
     "B": "batch",

@@ -37,6 +37,7 @@ class Trace(Mapping[str, Step]):
         self.parameters: dict[str, Tensor] = {}
         self.tokens: dict[str, list[list[str]]] = {}  # side -> the tokens of each text, for those who show
         self.answer: str = ""
+        self.wanted: str = ""  # the answer that a loss was made for
 
     def __getitem__(self, name: str) -> Step:
         if name not in self._steps:

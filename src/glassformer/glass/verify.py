@@ -81,6 +81,14 @@ def _compare(step: Step, expected: NDArray[Any]) -> Check:
     found = as_array(step.value)
     if found.shape != expected.shape:
         raise ValueError(f"{step.name} has shape {found.shape}, its formula gives {expected.shape}")
-    error = float(np.abs(found - expected).max(initial=0.0))
-    size = float(np.abs(expected).max(initial=0.0))
-    return Check(step.name, error, error / size if size else error)
+    return compared(step.name, found, expected)
+
+
+def compared(name: str, found: NDArray[Any], expected: NDArray[Any]) -> Check:
+    """How far two arrays are apart: equal infinities not at all, what is no number infinitely far."""
+    with np.errstate(invalid="ignore"):
+        apart = np.where(found == expected, 0.0, np.abs(found - expected))
+    error = float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))
+    finite = np.abs(expected[np.isfinite(expected)])
+    size = float(finite.max(initial=0.0))
+    return Check(name, error, error / size if size else error)

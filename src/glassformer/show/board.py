@@ -64,6 +64,15 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "first": ("X", "m"),
     "last": ("X", "m"),
     "pooled": ("x", "W_C", "b_C"),
+    "log_probabilities": ("L",),
+    "span_log_probabilities": ("L", "m"),
+    "cross_entropy": ("ln y", "label"),
+    "smoothed_cross_entropy": ("ln y", "label"),
+    "span_cross_entropy": ("ln y", "label"),
+    "binary_cross_entropy": ("L", "label"),
+    "squared_error": ("L", "label"),
+    "total": ("ℓ",),
+    "mean_loss": ("Λ",),
 }
 
 LINEAR = frozenset(

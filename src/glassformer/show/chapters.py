@@ -26,7 +26,7 @@ class Chapter:
     opening: str
     steps: tuple[Step, ...]
     layer: int | None
-    side: str  # encoder, decoder or head
+    side: str  # encoder, decoder, head or loss
 
 
 STACK = (
@@ -85,6 +85,13 @@ HEAD = Kind(
     "The last rows are compared with every possible answer, and the scores turned into probabilities.",
 )
 
+LOSS = Kind(
+    r"loss\..*",
+    "How far that is from what is wanted",
+    "Training compares the probabilities with the right answer: the less likely the model held it, the larger the"
+    " loss, which every weight is then changed a little to make smaller.",
+)
+
 
 def chapters(steps: Iterable[Step]) -> list[Chapter]:
     """All steps, in chapters, in the order of the telling."""
@@ -98,7 +105,9 @@ def chapters(steps: Iterable[Step]) -> list[Chapter]:
             prefix = rf"{side}\.layers\.{layer}\."
             told += [_chapter(kind, side, layer, _take(left, kind, prefix), pair) for kind in LAYER]
         told.append(_chapter(END, side, None, _take(left, END, f"{side}\\."), pair))
+    loss = _take(left, LOSS, "")
     told.append(_chapter(HEAD, "head", None, _take(left, HEAD, ""), pair))
+    told.append(_chapter(LOSS, "loss", None, loss, pair))
     return [chapter for chapter in told if chapter.steps]
 
 

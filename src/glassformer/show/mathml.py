@@ -11,6 +11,7 @@ TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?(?:e[-+]?\d+)?|\s+|.")
 SIGNS = {
     r"\odot": "⊙",
     r"\div": "÷",
+    r"\cdot": "·",
     r"\top": "⊤",
     r"\infty": "∞",
     r"\sum": "∑",
@@ -26,8 +27,10 @@ LETTERS = {
     r"\Phi": "Φ",
     r"\pi": "π",
     r"\epsilon": "ε",
+    r"\ell": "ℓ",
+    r"\Lambda": "Λ",
 }
-FUNCTIONS = frozenset({r"\sin", r"\cos", r"\tanh", r"\exp", r"\max", r"\log"})
+FUNCTIONS = frozenset({r"\sin", r"\cos", r"\tanh", r"\exp", r"\max", r"\log", r"\ln"})
 SPACES = {r"\quad": "1em", r"\,": "0.17em", r"\ ": "0.3em"}
 ACCENTS = {r"\hat": "^", r"\overline": "‾"}
 SILENT = frozenset({r"\textstyle", r"\displaystyle"})

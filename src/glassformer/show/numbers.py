@@ -1,7 +1,7 @@
 """Numbers as a person writes them on a board."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ GUARD = 3  # so many zeros after the last digit make a number a round one
 LARGE = 1e6  # from here on, and below the last digit, a number is written with its power of ten
 HIDDEN = -1e30  # a mask's number this low hides what it is added to
 HIDDEN_MARK = "▒"
+WHOLE = 9  # a sum of up to so many terms is written out
+FIRST = 3  # of a longer one, so many
+
+Term = TypeVar("Term")
 
 
 def number(value: float, precision: int = PRECISION) -> str:
@@ -85,3 +89,10 @@ def bar(share: float, width: int) -> str:
 def shape(sizes: Sequence[int]) -> str:
     """5 × 2."""
     return " × ".join(map(str, sizes)) if sizes else "one number"
+
+
+def summed(terms: Sequence[Term], write: Callable[[Term], str]) -> str:
+    """All terms of a short sum; of a long one the first, and how many more."""
+    if len(terms) <= WHOLE:
+        return " + ".join(map(write, terms))
+    return " + ".join([*map(write, terms[:FIRST]), f"… {len(terms) - FIRST} more"])

@@ -160,7 +160,7 @@ class _Pages:
         shape = tuple(step.value.shape)
         allowed = cut_shape(shape, limit)
         places = [None if n == most else tuple(range(n)) for n, most in zip(allowed, shape, strict=True)]
-        if step.axes.split()[-1] == "V" and places[-1] is not None:
+        if step.axes.endswith("V") and places[-1] is not None:
             places[-1] = self.words(step, allowed[-1])
         return Kept(tuple(places))
 

@@ -255,7 +255,7 @@ class Walk:
     def telling_columns(self, board: Board) -> list[int]:
         """Of a large vocabulary, the words that are likeliest at some row, and those that were written."""
         values = board.result.values
-        if board.step.axes.split()[-1] != "V" or values.shape[1] <= VOCABULARY:
+        if not board.step.axes.endswith("V") or values.shape[1] <= VOCABULARY:
             return []
         numbers = [
             n
@@ -307,7 +307,7 @@ class Walk:
         row = min(FOLLOWED, rows - 1) if self.labels.side(board.step.name) == "decoder" else 0
         if ".cross_attention." in board.step.name and board.step.key in ("key", "value"):
             row = 0
-        if board.step.axes.split()[-1] == "V":
+        if board.step.axes.endswith("V"):
             return row, self.next_number(board.step, row)
         return row, min(1, columns - 1) if board.step.axes.endswith("Q K") else 0
 
@@ -430,7 +430,7 @@ class Walk:
 
     def outcome(self, step: Step, place: int) -> str:
         """The word or label of a place in the last axis."""
-        if step.axes.split()[-1] == "V":
+        if step.axes.endswith("V"):
             return self.labels.word(self.labels.last, place)
         names = self.labels.along(step, step.value.ndim - 1)
         return names[place] if names is not None else f"label {place}"

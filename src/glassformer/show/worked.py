@@ -7,15 +7,13 @@ from the recorded inputs only to be shown; `check` is what they come to, and a t
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from glassformer.glass.formulas import turning_rates
 from glassformer.glass.verify import as_array
 from glassformer.show.board import LINEAR, Board, Matrix
-from glassformer.show.numbers import HIDDEN, HIDDEN_MARK, PRECISION, factor, number
+from glassformer.show.numbers import HIDDEN, HIDDEN_MARK, PRECISION, WHOLE, factor, number, summed
+from glassformer.show.worked_loss import LOSS_LINES
 
-WHOLE = 9  # a sum of up to so many terms is written out
-FIRST = 3  # of a longer one, so many
 STEEP = 30.0  # powers of e beyond this are written relative to the largest
 
 
@@ -42,7 +40,6 @@ class Powers:
     total: str
 
 
-Term = TypeVar("Term")
 Line = tuple[str, float | None]
 
 
@@ -69,7 +66,9 @@ class Writer:
         )
 
     def place(self, row: int, column: int) -> str:
-        """Q[love, 1]: the entry's own name."""
+        """Q[love, 1]: the entry's own name; of a number alone its symbol."""
+        if not self.board.step.axes:
+            return self.result.symbol
         return (
             f"{self.result.symbol}[{_called(self.result.rows, row)}, {_called(self.result.columns, column)}]"
         )
@@ -282,13 +281,6 @@ class Writer:
         return text, right * math.cos(angle) + left * math.sin(angle)
 
 
-def summed(terms: Sequence[Term], write: Callable[[Term], str]) -> str:
-    """All terms of a short sum; of a long one the first, and how many more."""
-    if len(terms) <= WHOLE:
-        return " + ".join(map(write, terms))
-    return " + ".join([*map(write, terms[:FIRST]), f"… {len(terms) - FIRST} more"])
-
-
 def row_of(matrix: Matrix, row: int) -> list[float]:
     """One row as plain numbers: of a large matrix only this much is read."""
     numbers: list[float] = as_array(matrix.values[row]).tolist()
@@ -332,4 +324,5 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "turned": Writer.turned,
     "turned_in_part": Writer.turned,
     "turned_slowly": Writer.turned,
+    **LOSS_LINES,
 }

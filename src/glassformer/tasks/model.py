@@ -25,6 +25,7 @@ from glassformer.tasks.summarization import Summarization
 from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Task, Text
 from glassformer.tasks.translation import Translation
+from glassformer.tasks.wanted import Wanted, wanted_of
 from glassformer.text.chat import Message
 from glassformer.text.published import SOURCE_FOLDER
 from glassformer.text.tokenizer import Tokenizer
@@ -69,6 +70,8 @@ class Model:
         text: Text,
         context: str | None = None,
         *,
+        target: Any = None,
+        label_smoothing: float = 0.0,
         keep: str | Iterable[str] = "*",
         edits: Mapping[str, Edit] | None = None,
         **options: Any,
@@ -76,16 +79,39 @@ class Model:
         """Every number of the run that makes the answer to this text; `edits` replaces some of them on the way.
 
         Models that write take the options of their answers here too, such as `target_language` or `max_new_tokens`.
+        With a `target`, the answer that is wanted (see `wanted_of`), the run is the one that learns from it, and its
+        loss follows as the steps `loss.*`.
         """
         if context is not None:
             text = (str(text), context)
+        trace = Trace(keep, edits)
+        if target is not None:
+            wanted = wanted_of(self.task, self.transformer, text, target, **options)
+            with torch.inference_mode():
+                self.loss(wanted, label_smoothing, trace)
+            return trace
         writer = self._writer("options of writing were given") if options else None
         run = (writer or self.task).run(self.transformer, text, **options)
-        trace = Trace(keep, edits)
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
         trace.tokens, trace.answer = run.tokens, run.answer
         return trace
+
+    def loss(
+        self, wanted: Wanted, label_smoothing: float = 0.0, trace: Trace | None = None
+    ) -> torch.Tensor:
+        """The mean loss of a label of the answer that is wanted; with a trace, every number on the way to it."""
+        run, steps = wanted.run, wanted.loss(label_smoothing)
+        inputs, labels, mask = run.batch.inputs(), run.batch.labels, None
+        assert labels is not None, "an answer that is wanted comes with its labels"
+        if wanted.kind == "span":  # its loss reads the mask, so the mask is there even where nothing is padding
+            read, masked = SPAN_READS[self.transformer.decoder is not None]
+            mask = inputs[masked] = torch.ones_like(inputs[read], dtype=torch.bool)
+        logits = self.transformer(**inputs, trace=trace)
+        loss: torch.Tensor = steps(logits, labels, mask, trace)
+        if trace is not None:
+            trace.tokens, trace.answer, trace.wanted = run.tokens, run.answer, wanted.words
+        return loss
 
     def chat(
         self,
@@ -146,6 +172,7 @@ def load(name: str | Path, *, task: str | None = None) -> Model:
     return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder), task=task)
 
 
+SPAN_READS = (("source", "source_mask"), ("target", "target_mask"))  # of an encoder, of what decodes
 REWRITING: Mapping[str, type[Rewriting]] = {"translation": Translation, "summarization": Summarization}
 HEADS = {
     "language-model": "generation",

@@ -41,7 +41,7 @@ function names(step, axis, text) {
 
 // One text and one head of a step, as rows and columns.
 function tile(step, head, text) {
-  const letters = step.axes.split(" ");
+  const letters = step.axes ? step.axes.split(" ") : []; // one number alone has no axes
   const held = letters.map((_, axis) => places(step, axis).count);
   const strides = held.map((_, axis) => held.slice(axis + 1).reduce((a, b) => a * b, 1));
   const free = [];

@@ -6,19 +6,18 @@ from typing import Any
 import torch
 
 from glassformer.data.batches import ExampleBatches
-from glassformer.data.examples import AnswerSpan, Question
+from glassformer.data.examples import Question
 from glassformer.evaluation.answering import AT_BEST, BY_KIND, FIGURES, evaluate
 from glassformer.model import Transformer
 from glassformer.tasks.answering import WINDOW, Answering, Search
 from glassformer.tasks.reading import limit_of
+from glassformer.tasks.wanted import NOWHERE, span_in
 from glassformer.text.tokenizer import Encoding
-from glassformer.text.windows import Window, windows
+from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
 from glassformer.training.lessons.lesson import Lesson
 from glassformer.training.loss import Objective, SpanLoss
 from glassformer.training.recipe import Recipe
-
-NOWHERE = (0, 0)  # the first position: this window does not hold the answer
 
 
 class AnsweringLesson(Lesson[Question]):
@@ -79,13 +78,3 @@ class AnsweringLesson(Lesson[Question]):
     def learnt(self) -> dict[str, Any]:
         """From when on no answer is given: the threshold that suited the dev questions best."""
         return {} if self.threshold is None else {"no_answer_threshold": self.threshold}
-
-
-def span_in(window: Window, answer: AnswerSpan) -> tuple[int, int]:
-    """The positions of an answer's first and last token, if the window holds it whole."""
-    start, end = answer.start, answer.start + len(answer.text)
-    offsets = window.encoding.offsets
-    touched = [place for place in window.places if offsets[place][0] < end and offsets[place][1] > start]
-    if not touched or offsets[touched[0]][0] > start or offsets[touched[-1]][1] < end:
-        return NOWHERE
-    return touched[0], touched[-1]

@@ -1,0 +1,227 @@
+"""A text with the answer that is wanted of it, as the run in which the loss of that answer is made."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glassformer.data.batch import IGNORE, Batch
+from glassformer.data.examples import AnswerSpan
+from glassformer.errors import InputError
+from glassformer.model import Transformer
+from glassformer.nn.loss import LossKind, LossSteps
+from glassformer.tasks.answering import Answering, both
+from glassformer.tasks.classification import Classification
+from glassformer.tasks.filling import Filling
+from glassformer.tasks.generation import Generation
+from glassformer.tasks.reading import encoded, limit_of, run_of, single, too_long
+from glassformer.tasks.rewriting import Rewriting
+from glassformer.tasks.tagging import Tagging, firsts
+from glassformer.tasks.task import Run, Task, Text
+from glassformer.text.windows import Window
+
+NOWHERE = (0, 0)  # the first position: this window does not hold the answer
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run whose batch carries labels, which loss they are for, and what is wanted in words."""
+
+    run: Run
+    kind: LossKind
+    words: str
+    over: str = "V"  # the axis of a choice at each position
+
+    def loss(self, smoothing: float = 0.0) -> LossSteps:
+        """The steps that make this run's loss."""
+        return LossSteps(self.kind, ignored=IGNORE, smoothing=smoothing, over=self.over)
+
+
+def wanted_of(task: Task, model: Transformer, text: Text, target: Any, **options: Any) -> Wanted:
+    """The run of a text in which each label of `target` stands where the answer is made.
+
+    What a target is depends on the task: a text for those that write (for a language model what follows the text);
+    a label, several labels or numbers; a label for each word between spaces; a piece of the context, a text or an
+    AnswerSpan, and "" where there is no answer; a word for each that is hidden.
+    """
+    for kind, made in MAKERS.items():
+        if isinstance(task, kind):
+            found: Wanted = made(task, model, text, target, **options)
+            return found
+    raise InputError("a target was given, but this model has no task and so no loss; use one that has a head")
+
+
+def rewritten(
+    task: Rewriting,
+    model: Transformer,
+    text: Text,
+    target: str,
+    *,
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> Wanted:
+    """The decoder reads its start and the target; it is to write the target and its end."""
+    task = task.between(source_language, target_language)
+    source = task.sources(task.plain([text]), model.config)
+    written = task.tokenizer.ids([text_of(target)], special=False)[0]
+    if task.languages.place == "before":  # its language is the first thing that is written
+        first = task.decided(None).forced_bos_token_id
+        written = [*([] if first is None else [first]), *written]
+    read, labels = [task.start, *written], [*written, task.ends[0]]
+    fits(target, len(read), model)
+    batch = Batch(source=torch.tensor(source), target=torch.tensor([read]), labels=torch.tensor([labels]))
+    tokens = {
+        "encoder": [list(map(task.source_tokenizer.token, source[0]))],
+        "decoder": [list(map(task.tokenizer.token, read))],
+    }
+    return Wanted(Run(batch.to(model.tokens.weight.device), tokens, ""), "choice", target)
+
+
+def generated(task: Generation, model: Transformer, text: Text, target: str) -> Wanted:
+    """The text is read, its continuation is to be written; the text's own tokens have no labels."""
+    (ids,) = task.prompts([text], model.config)
+    whole = task.tokenizer.ids([f"{text}{text_of(target)}"], special=False)[0]
+    frame = len(ids) - len(task.tokenizer.ids([str(text)], special=False)[0])
+    joined = [*ids[: max(frame, 0)], *whole]
+    together = len(joined) > len(ids) and joined[: len(ids)] == ids
+    new = joined[len(ids) :] if together else task.tokenizer.ids([target], special=False)[0]
+    read = [*ids, *new[:-1]]
+    fits(target, len(read), model)
+    labels = [*[IGNORE] * (len(ids) - 1), *new]
+    batch = Batch(target=torch.tensor([read]), labels=torch.tensor([labels]))
+    tokens = {"decoder": [list(map(task.tokenizer.token, read))]}
+    return Wanted(Run(batch.to(model.tokens.weight.device), tokens, ""), "choice", target)
+
+
+def labelled(task: Classification, model: Transformer, text: Text, target: Any) -> Wanted:
+    """One label; any number of them where any may hold; a number for each thing that a model measures."""
+    run = task.run(model, text)
+    if task.kind == "number":
+        values = numbers_of(target, task.labels)
+        labels = torch.tensor([values], dtype=model.tokens.weight.dtype)
+        return with_labels(run, labels, "number", ", ".join(f"{value:g}" for value in values))
+    if task.kind == "one" and len(task.labels) > 1:
+        return with_labels(run, torch.tensor([number_of(target, task.labels)]), "choice", str(target))
+    names = [target] if isinstance(target, str) else list(target)
+    chosen = {number_of(name, task.labels) for name in names}
+    row = [float(number in chosen) for number in range(len(task.labels))]
+    labels = torch.tensor([row], dtype=model.tokens.weight.dtype)
+    return with_labels(run, labels, "any", ", ".join(names) or "no label")
+
+
+def tagged(task: Tagging, model: Transformer, text: Text, target: Sequence[str]) -> Wanted:
+    """A label for each word between spaces, wanted at the word's first token."""
+    plain = single(text, "names are found in")
+    (encoding,) = encoded(task.tokenizer, [plain], limit_of(model.config))
+    starts = [word.start() for word in re.finditer(r"\S+", plain)]
+    names = [target] if isinstance(target, str) else list(target)
+    if len(names) != len(starts):
+        raise InputError(
+            f"{len(names)} labels were given for {len(starts)} words; give one for each piece between spaces"
+        )
+    row = [IGNORE] * len(encoding)
+    for place, name in zip(firsts(plain, starts, encoding), names, strict=True):
+        number = number_of(name, task.labels)
+        if place is not None:
+            row[place] = number
+    return with_labels(task.run(model, plain), torch.tensor([row]), "choice", " ".join(names), over="L")
+
+
+def answered(task: Answering, model: Transformer, text: Text, target: str | AnswerSpan) -> Wanted:
+    """Where the answer starts and ends, in the first window that holds it whole; "" is no answer."""
+    question, context = both(text)
+    _, (lot,) = task.windows(model, [(question, context)], task.search)
+    answer = target if isinstance(target, AnswerSpan) else AnswerSpan(text=text_of(target, True), start=-1)
+    if not answer.text:
+        window, places = lot[0], NOWHERE
+    else:
+        answer = placed(answer, context)
+        found = ((window, span_in(window, answer)) for window in lot)
+        window, places = next((each for each in found if each[1] != NOWHERE), (lot[0], NOWHERE))
+        if places == NOWHERE:
+            raise InputError(f"no window holds the answer {answer.text[:30]!r} whole; give a shorter one")
+    run = run_of(model, task.tokenizer, window.encoding, str(task.answer(model, [text])[0]))
+    return with_labels(run, torch.tensor([places]), "span", answer.text or "(no answer)")
+
+
+def filled(task: Filling, model: Transformer, text: Text, target: str | Sequence[str]) -> Wanted:
+    """The word at each mask; each must be a single token of the vocabulary."""
+    (encoding,) = task.encoded(model, [text])
+    words, places = [target] if isinstance(target, str) else list(target), task.hidden(encoding)
+    if len(words) != len(places):
+        raise InputError(f"{len(words)} words were given for {len(places)} hidden ones; give one for each")
+    row = [IGNORE] * len(encoding)
+    for place, word in zip(places, words, strict=True):
+        spelt = task.tokenizer.ids([f" {word}", word], special=False)
+        alone = [ids[0] for ids in spelt if len(ids) == 1]
+        if not alone or alone[0] == task.tokenizer.unk_id:
+            raise InputError(f"{word!r} is no single token of this model; give a word that is")
+        row[place] = alone[0]
+    return with_labels(task.run(model, text), torch.tensor([row]), "choice", " ".join(words))
+
+
+def with_labels(run: Run, labels: Tensor, kind: LossKind, words: str, over: str = "V") -> Wanted:
+    """The same run with labels beside what is read."""
+    device = (run.batch.target if run.batch.source is None else run.batch.source).device  # type: ignore[union-attr]
+    return Wanted(replace(run, batch=replace(run.batch, labels=labels.to(device))), kind, words, over)
+
+
+def number_of(label: object, labels: Sequence[str]) -> int:
+    """A label's number."""
+    if label not in labels:
+        raise InputError(f"there is no label {label!r}; this model's are {', '.join(labels)}")
+    return labels.index(str(label))
+
+
+def numbers_of(target: Any, labels: Sequence[str]) -> list[float]:
+    """The numbers wanted of a model that measures, in the order of its labels."""
+    values = [target.get(name) for name in labels] if isinstance(target, Mapping) else target
+    values = [values] if isinstance(values, int | float) else list(values)
+    if len(values) != len(labels) or not all(type(value) in (int, float) for value in values):
+        raise InputError(f"the target is {target!r}; expected a number for each of {', '.join(labels)}")
+    return [float(value) for value in values]
+
+
+def text_of(target: object, empty: bool = False) -> str:
+    """A target that is a text."""
+    if not isinstance(target, str) or not (empty or target.strip()):
+        raise InputError(f"the target is {target!r}; expected a text, such as the right answer")
+    return target
+
+
+def fits(target: str, length: int, model: Transformer) -> None:
+    """Refuse a target that a model has no positions for."""
+    limit = limit_of(model.config)
+    if limit is not None and length > limit:
+        raise too_long(target, length, limit)
+
+
+def placed(answer: AnswerSpan, context: str) -> AnswerSpan:
+    """An answer and where it stands: at its first place, where none was given."""
+    start = context.find(answer.text) if answer.start < 0 else answer.start
+    if start < 0 or context[start : start + len(answer.text)] != answer.text:
+        raise InputError(f"the answer {answer.text[:30]!r} does not stand in the context; give a piece of it")
+    return replace(answer, start=start)
+
+
+def span_in(window: Window, answer: AnswerSpan) -> tuple[int, int]:
+    """The positions of an answer's first and last token, if the window holds it whole."""
+    start, end = answer.start, answer.start + len(answer.text)
+    offsets = window.encoding.offsets
+    touched = [place for place in window.places if offsets[place][0] < end and offsets[place][1] > start]
+    if not touched or offsets[touched[0]][0] > start or offsets[touched[-1]][1] < end:
+        return NOWHERE
+    return touched[0], touched[-1]
+
+
+MAKERS: Mapping[type, Callable[..., Wanted]] = {
+    Rewriting: rewritten,
+    Generation: generated,
+    Classification: labelled,
+    Tagging: tagged,
+    Answering: answered,
+    Filling: filled,
+}
