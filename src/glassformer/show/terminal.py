@@ -455,6 +455,7 @@ class Walk:
     def alone(self, step: Step) -> Iterator[RenderableType]:
         """Everything about one step."""
         axes = ", ".join(f"{AXES[a]} {n}" for a, n in zip(step.axes.split(), step.value.shape, strict=True))
+        axes = axes or "one number"
         yield Text.assemble((step.name, SYMBOL_STYLE), f"   {axes}")
         yield self.inset(Text(step.written, LABEL_STYLE))
         if step.formula.says:

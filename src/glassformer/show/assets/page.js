@@ -34,6 +34,11 @@ function places(step, axis) {
   return { count: kept.length, at: (i) => kept[i] };
 }
 
+// The letters of a step's axes; one number alone has none.
+function axesOf(step) {
+  return step.axes ? step.axes.split(" ") : [];
+}
+
 function names(step, axis, text) {
   const label = step.labels[axis];
   return typeof label === "string" ? data.tokens[label][text] || null : label;
@@ -41,7 +46,7 @@ function names(step, axis, text) {
 
 // One text and one head of a step, as rows and columns.
 function tile(step, head, text) {
-  const letters = step.axes ? step.axes.split(" ") : []; // one number alone has no axes
+  const letters = axesOf(step);
   const held = letters.map((_, axis) => places(step, axis).count);
   const strides = held.map((_, axis) => held.slice(axis + 1).reduce((a, b) => a * b, 1));
   const free = [];
@@ -73,7 +78,7 @@ function called(step, axis, i, text) {
 }
 
 function heads(step) {
-  const axis = step.axes.split(" ").findIndex((letter) => letter === "H" || letter === "G");
+  const axis = axesOf(step).findIndex((letter) => letter === "H" || letter === "G");
   return axis < 0 ? 1 : places(step, axis).count;
 }
 
@@ -386,7 +391,7 @@ function drawStep(main, state) {
 }
 
 function axesInWords(step) {
-  return step.axes.split(" ").map((letter, axis) => `${data.axes[letter]} ${step.shape[axis]}`).join(" · ");
+  return axesOf(step).map((letter, axis) => `${data.axes[letter]} ${step.shape[axis]}`).join(" · ") || "one number";
 }
 
 function chip(name) {
@@ -423,7 +428,7 @@ function headStrip(step, state, head, text) {
 
 function leftOut(step) {
   const said = [];
-  step.axes.split(" ").forEach((letter, axis) => {
+  axesOf(step).forEach((letter, axis) => {
     const held = places(step, axis).count;
     const kept = step.kept[axis];
     if (held === step.shape[axis]) return;
