@@ -269,6 +269,7 @@ def test_a_record_in_one_line() -> None:
         line
         == "step 1,200  epoch 2  loss 1.500  perplexity 1.00  10,000 tokens/s  0:01:01 gone  1:00:00 left"
     )
+    assert line_of(step, "labels") == line.replace("  perplexity 1.00", "").replace("tokens/s", "labels/s")
     best = Record(kind="evaluation", step=5, epoch=1, seconds=1, metrics={"bleu": 41.02}, best=True)
     assert line_of(best) == "step 5  epoch 1  dev:  bleu 41.02  best so far"
     assert clock(3723.4) == "1:02:03"

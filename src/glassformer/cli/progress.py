@@ -20,6 +20,8 @@ SKIPPED = 5  # lines left out that are shown
 class Shown(Protocol):
     """Where a command says how far it is."""
 
+    counts: str  # what a run learns from, so many in a second
+
     def doing(self, what: str) -> None:
         """What takes a while now; not worth a line of its own."""
         ...
@@ -82,6 +84,8 @@ def tell_skipped(shown: Shown, skipped: "Sequence[Skipped]") -> None:
 class Lines:
     """Plain lines, for files and pipes."""
 
+    counts = "tokens"
+
     def doing(self, what: str) -> None:
         """A line would stay where a passing word is meant."""
 
@@ -91,11 +95,13 @@ class Lines:
 
     def record(self, record: "Record") -> None:
         """One record, in one line."""
-        self.say(line_of(record))
+        self.say(line_of(record, self.counts))
 
 
 class Bar:
     """A bar with the latest figures; evaluations stay above it as lines."""
+
+    counts = "tokens"
 
     def __init__(self, bar: "Progress") -> None:
         self.bar = bar
@@ -114,33 +120,36 @@ class Bar:
         if record.kind == "train":
             left = record.time_left
             done = None if left is None else record.seconds / max(1e-9, record.seconds + left)
-            self.bar.update(self.task, completed=done, description=line_of(record))
+            self.bar.update(self.task, completed=done, description=line_of(record, self.counts))
         else:
-            self.say(line_of(record))
+            self.say(line_of(record, self.counts))
 
 
-def line_of(record: "Record") -> str:
-    """A record in one line; figures that it does not have are left out."""
+def line_of(record: "Record", counts: str = "tokens") -> str:
+    """A record in one line; figures that it does not have are left out.
+
+    Of labels that are no tokens nobody asks the perplexity.
+    """
     head = f"step {record.step:,}  epoch {record.epoch}"
     if record.kind == "checkpoint":
         return f"{head}  checkpoint written"
     if record.kind == "train":
-        return "  ".join([head, *train_figures(record)])
+        return "  ".join([head, *train_figures(record, counts)])
     name = {"evaluation": "dev", "average": "dev, averaged weights", "test": "test"}[record.kind]
     figures = [f"{key} {value:.4g}" for key, value in (record.metrics or {}).items()]
     return "  ".join([head, f"{name}:", *figures, *(["best so far"] if record.best else [])])
 
 
-def train_figures(record: "Record") -> Iterator[str]:
+def train_figures(record: "Record", counts: str) -> Iterator[str]:
     """What the last steps were like."""
     if record.loss is not None:
         yield f"loss {record.loss:.3f}"
-    if record.perplexity is not None:
+    if record.perplexity is not None and counts == "tokens":
         yield f"perplexity {record.perplexity:.2f}"
     if record.learning_rate is not None:
         yield f"rate {record.learning_rate:.2e}"
     if record.tokens_per_second is not None:
-        yield f"{record.tokens_per_second:,.0f} tokens/s"
+        yield f"{record.tokens_per_second:,.0f} {counts}/s"
     yield f"{clock(record.seconds)} gone"
     if record.time_left is not None:
         yield f"{clock(record.time_left)} left"

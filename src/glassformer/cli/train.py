@@ -83,6 +83,7 @@ def run_one(recipe: "Recipe", data: tuple[str, ...], out: str, resume: bool, dev
     with progress() as shown:
         shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(recipe, data, out, resume=resume, device=chosen_device(device))
+        shown.counts = prepared.lesson.counts
         tell_skipped(shown, prepared.skipped)
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
         if prepared.drawn:

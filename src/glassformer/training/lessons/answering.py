@@ -26,6 +26,7 @@ class AnsweringLesson(Lesson[Question]):
     kind = "questions"
     figures = ("loss", "nll", *FIGURES, *BY_KIND, *AT_BEST, "best_threshold")
     head = "answer-span"
+    counts = "labels"
     fields = {"stack": "encoder"}
     special = "bert"
 

@@ -24,6 +24,7 @@ class ClassificationLesson(Lesson[LabelledText]):
     kind = "labels"
     figures = tuple(dict.fromkeys(("loss", *SINGLE, *MULTIPLE)))
     head = "sequence-label"
+    counts = "labels"
     fields = {"stack": "encoder", "pooler": True}
     special = "bert"
 

@@ -30,6 +30,7 @@ class Lesson(ABC, Generic[Example]):
     figures: ClassVar[tuple[str, ...]]  # what `evaluate` measures
     head: ClassVar[str]
     fields: ClassVar[Mapping[str, Any]]  # of the configuration, where neither family nor preset gives any
+    counts: ClassVar[str] = "tokens"  # what its labels stand for, which a run counts
     special: ClassVar[str | None] = None  # the special tokens of a vocabulary learnt for it
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:

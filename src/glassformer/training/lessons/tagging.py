@@ -28,6 +28,7 @@ class TaggingLesson(Lesson[TaggedSentence]):
     kind = "tags"
     figures = ("loss", "nll", *FIGURES)
     head = "token-label"
+    counts = "labels"
     fields = {"stack": "encoder"}
     special = "bert"
 
