@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
-import fnmatch
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 
 from glassformer.errors import InputError
 from glassformer.glass import store
+from glassformer.glass.naming import Keep, chosen, first_fitting, let_go, unknown
+from glassformer.glass.plain import as_plain, from_plain
 from glassformer.glass.step import AXES, Step
+from glassformer.glass.store import Saved
 from glassformer.glass.verify import Verification, verify
 
 Edit = Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is said of a run beside its steps."""
+
+    tokens: dict[str, list[list[str]]]
+    segments: dict[str, list[list[int]]]
+    answer: str
+    wanted: str
+
+
 class Trace(Mapping[str, Step]):
     """A mapping from step name to step, filled by the model as it computes.
 
-    `keep` chooses the steps to hold on to (shell patterns); `edits` replaces values as they are made, and
-    everything after is computed from the replacement.
+    `keep` chooses the steps to hold on to (shell patterns; those that begin with "!" are let go); `edits` replaces
+    values as they are made, and everything after is computed from the replacement.
     """
 
     def __init__(self, keep: str | Iterable[str] = "*", edits: Mapping[str, Edit] | None = None) -> None:
-        self._patterns = (keep,) if isinstance(keep, str) else tuple(keep)
+        self.keep = Keep(keep)
         self._edits = dict(edits or {})
         self._steps: dict[str, Step] = {}
-        self._names: WeakIdKeyDictionary = (
-            WeakIdKeyDictionary()
-        )  # which value is which step, also of steps not kept
-        self._taken: set[str] = set()
+        # which value is which step, also of steps not kept: an id says so only while its tensor lives
+        self._names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._taken: dict[str, None] = {}  # the names of all steps in order, also of those not kept
         self._sizes: dict[tuple[str, str], int] = {}
         self.parameters: dict[str, Tensor] = {}
         self.tokens: dict[str, list[list[str]]] = {}  # side -> the tokens of each text, for those who show
+        self.segments: dict[str, list[list[int]]] = {}  # side -> which text each token is of, where there are two
         self.answer: str = ""
         self.wanted: str = ""  # the answer that a loss was made for
 
     def __getitem__(self, name: str) -> Step:
         if name not in self._steps:
-            known = fnmatch.filter(self._steps, f"*{name.rsplit('.', 1)[-1]}")[:4]
-            raise KeyError(
-                f"no step {name!r}; there are {len(self._steps)}, such as {', '.join(known or list(self._steps)[:4])}"
-            )
+            if name in self._taken:
+                raise let_go(name, self.keep.patterns)
+            raise unknown(name, self._steps or self._taken)
         return self._steps[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -65,17 +78,33 @@ class Trace(Mapping[str, Step]):
 
     def select(self, pattern: str) -> list[Step]:
         """The steps whose name fits a shell pattern, in the order they were computed."""
-        return [self._steps[name] for name in fnmatch.filter(self._steps, pattern)]
+        found = chosen(pattern, self._steps)
+        if not found:
+            raise unknown(pattern, self._steps or self._taken)
+        return [self._steps[name] for name in found]
+
+    def check(self) -> None:
+        """Refuse patterns, of what to keep and what to edit, that fitted no step of the run."""
+        self.keep.check(self._taken)
+        for pattern in self._edits:
+            Keep(pattern).check(self._taken)
 
     def know(self, parameters: Iterable[tuple[str, Tensor]]) -> None:
         """Learn the names of the parameters, so that steps can name their inputs."""
         for name, parameter in parameters:
             self.parameters[name] = parameter.detach()
-            self._names[parameter] = name
+            self._names[id(parameter)] = weakref.ref(parameter), name
 
     def knows(self, value: Tensor) -> bool:
         """Whether this very tensor is a parameter or an earlier step."""
-        return value in self._names
+        return self._called(value) is not None
+
+    def wants(self, name: str) -> bool:
+        """Whether a step that nothing else is made from is worth computing; its name is known from now on."""
+        if self.keep(name) or first_fitting(self._edits, name) is not None:
+            return True
+        self._taken[name] = None
+        return False
 
     def add(
         self,
@@ -91,35 +120,37 @@ class Trace(Mapping[str, Step]):
         if name in self._taken:
             raise ValueError(f"{name} is recorded twice in one trace; use a new Trace for each run")
         self._check_axes(name, axes, value)
-        edit = next((f for pattern, f in self._edits.items() if fnmatch.fnmatchcase(name, pattern)), None)
-        if edit is not None:
-            value = self._replaced(name, value, edit)
-        elif value in self._names:
+        pattern = first_fitting(self._edits, name) if self._edits else None
+        if pattern is not None:
+            value = self._replaced(name, value, self._edits[pattern])
+        elif self._called(value) is not None:
             value = value.view_as(
                 value
             )  # a value that already has a name gets a second one without losing its first
-        self._names[value] = name
-        self._taken.add(name)
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self._patterns):
-            self._steps[name] = Step(
-                name, axes, value.detach(), key, sources, dict(constants), edit is not None
-            )
+        self._names[id(value)] = weakref.ref(value), name
+        self._taken[name] = None
+        if self.keep(name):
+            held = value.detach() if value.requires_grad else value
+            self._steps[name] = Step(name, axes, held, key, sources, dict(constants), pattern is not None)
         return value
 
+    def _called(self, value: Tensor) -> str | None:
+        known = self._names.get(id(value))
+        return known[1] if known is not None and known[0]() is value else None
+
     def _name_of(self, source: Tensor, wanted_by: str) -> str:
-        if source not in self._names:
+        name = self._called(source)
+        if name is None:
             shape = tuple(source.shape)
             raise ValueError(f"{wanted_by}: an input of shape {shape} is no parameter and no earlier step")
-        return str(self._names[source])
+        return name
 
     def _check_axes(self, name: str, axes: str, value: Tensor) -> None:
-        letters = axes.split()
+        letters = _letters(axes)
         if len(letters) != value.ndim:
             raise ValueError(f"{name}: {axes!r} has {len(letters)} axes, the value {value.ndim}")
         part = name.rpartition(".")[0]
         for letter, size in zip(letters, value.shape, strict=True):
-            if letter not in AXES:
-                raise ValueError(f"{name}: axis {letter!r} is not in the glossary")
             if letter != "1" and self._sizes.setdefault((part, letter), size) != size:
                 raise ValueError(
                     f"{name}: axis {letter} is {size}, was {self._sizes[part, letter]} in {part}"
@@ -138,16 +169,45 @@ class Trace(Mapping[str, Step]):
         """Recompute every step in NumPy float64 from its recorded inputs, and say how far apart the two are."""
         return verify(self._steps, self.parameters)
 
+    def used(self) -> dict[str, Tensor]:
+        """The parameters that the kept steps were made from."""
+        names = {name for step in self._steps.values() for name in step.inputs}
+        return {name: value for name, value in self.parameters.items() if name in names}
+
+    def facts(self) -> dict[str, Any]:
+        """What is said of the run beside its steps, as plain values."""
+        return {each.name: as_plain(getattr(self, each.name)) for each in fields(Facts)}
+
     def save(self, path: str | Path) -> None:
         """Write the steps, and the parameters they used, into one safetensors file that opens without the model."""
-        used = {name for step in self._steps.values() for name in step.inputs}
-        parameters = {name: value for name, value in self.parameters.items() if name in used}
-        store.write(Path(path), self._steps.values(), parameters, self.tokens, self.answer)
+        run = list(self._steps.values()), self.facts()
+        store.write(Path(path), Saved("trace", [run], self.used(), {}))
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
-        """Read a trace that `save` wrote."""
+        """Read a trace that `save` wrote; a file that is cut, altered or not ours is refused."""
+        return store.read(
+            Path(path), "trace", lambda saved: cls.restored(*saved.runs[0], saved.parameters)
+        )
+
+    @classmethod
+    def restored(
+        cls, steps: Iterable[Step], facts: Mapping[str, Any], parameters: Mapping[str, Tensor]
+    ) -> Trace:
+        """A trace from what a file holds of it."""
         trace = cls()
-        steps, trace.parameters, trace.tokens, trace.answer = store.read(Path(path))
         trace._steps = {step.name: step for step in steps}
+        trace._taken = dict.fromkeys(trace._steps)
+        trace.parameters = dict(parameters)
+        for name, value in vars(from_plain(Facts, dict(facts))).items():
+            setattr(trace, name, value)
         return trace
+
+
+@lru_cache(maxsize=256)
+def _letters(axes: str) -> tuple[str, ...]:
+    letters = tuple(axes.split())
+    for letter in letters:
+        if letter not in AXES:
+            raise ValueError(f"axis {letter!r} is not in the glossary")
+    return letters

@@ -14,14 +14,14 @@ from glassformer.nn.part import Part
 
 def with_probabilities(part: Part, axes: str, logits: Tensor, trace: Trace | None) -> Tensor:
     """The same logits; whoever looks also sees them as probabilities."""
-    if trace is not None:
+    if trace is not None and trace.wants(f"{part.path}.probabilities"):
         part.step("probabilities", axes, logits.softmax(-1), trace, "probabilities", (logits,))
     return logits
 
 
 def with_probability_of_each(part: Part, logits: Tensor, trace: Trace | None) -> Tensor:
     """The same where each label is a question of its own."""
-    if trace is not None:
+    if trace is not None and trace.wants(f"{part.path}.probabilities"):
         part.step("probabilities", "B L", logits.sigmoid(), trace, "probability_of_each", (logits,))
     return logits
 
@@ -184,7 +184,7 @@ class AnswerSpanHead(Part):
         """(B, T, C) -> (B, T, 2)."""
         inputs = (x, self.output.weight, self.output.bias)
         logits = self.step("logits", "B T L", self.output(x), trace, "logits", inputs)
-        if trace is not None and attention_mask is not None:
+        if attention_mask is not None and trace is not None and trace.wants(f"{self.path}.probabilities"):
             hidden = logits.masked_fill(~attention_mask.bool()[..., None], -torch.inf)
             self.step(
                 "probabilities",

@@ -1,11 +1,8 @@
 """A step found by what a person typed."""
 
-import difflib
-
 from glassformer.errors import InputError
+from glassformer.glass.naming import NEAR, nearest
 from glassformer.glass.trace import Trace
-
-NEAR = 4
 
 
 def find(trace: Trace, name: str) -> str:
@@ -18,10 +15,6 @@ def find(trace: Trace, name: str) -> str:
     if ending:
         several = f"{name!r} could be any of {len(ending)} steps"
         raise InputError(f"{several}; give one in full, such as {', '.join(ending[:NEAR])}")
-    last = name.rpartition(".")[2]
-    near = (
-        difflib.get_close_matches(name, trace, n=NEAR, cutoff=0.5)
-        or [known for known in trace if known.endswith(f".{last}")][:NEAR]
+    raise InputError(
+        f"there is no step {name!r} in this trace of {len(trace)}; near it: {nearest(name, list(trace))}"
     )
-    nearest = ", ".join(near or list(trace)[:NEAR])
-    raise InputError(f"there is no step {name!r} in this trace of {len(trace)}; near it: {nearest}")

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
+from glassformer.glass.naming import chosen
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
 from glassformer.glass.verify import as_array, verify
@@ -374,7 +375,7 @@ class Walk:
     def moment(self, row: int) -> Iterator[tuple[str, Text]]:
         """One row through the decoder: what it starts as, where it looks, what it ends as."""
         yield "starts as", self.row_of("decoder.embedding.output", row)
-        layers = [step.name for step in self.trace.select("decoder.layers.*.weights")]
+        layers = chosen("decoder.layers.*.weights", self.trace)
         last = layers[-1].split(".")[2] if layers else "0"
         for part, says in (("self_attention", "looks back at"), ("cross_attention", "looks at source")):
             name = f"decoder.layers.{last}.{part}.weights"

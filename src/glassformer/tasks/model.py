@@ -89,12 +89,14 @@ class Model:
             wanted = wanted_of(self.task, self.transformer, text, target, **options)
             with torch.inference_mode():
                 self.loss(wanted, label_smoothing, trace)
+            trace.check()
             return trace
         writer = self._writer("options of writing were given") if options else None
         run = (writer or self.task).run(self.transformer, text, **options)
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
-        trace.tokens, trace.answer = run.tokens, run.answer
+        trace.check()
+        trace.tokens, trace.answer, trace.segments = run.tokens, run.answer, run.segments
         return trace
 
     def loss(
@@ -110,7 +112,8 @@ class Model:
         logits = self.transformer(**inputs, trace=trace)
         loss: torch.Tensor = steps(logits, labels, mask, trace)
         if trace is not None:
-            trace.tokens, trace.answer, trace.wanted = run.tokens, run.answer, wanted.words
+            trace.tokens, trace.answer, trace.segments = run.tokens, run.answer, run.segments
+            trace.wanted = wanted.words
         return loss
 
     def chat(

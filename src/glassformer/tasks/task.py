@@ -18,6 +18,12 @@ class Run:
     tokens: dict[str, list[list[str]]]  # "encoder", "decoder": the tokens of each text
     answer: str
 
+    @property
+    def segments(self) -> dict[str, list[list[int]]]:
+        """Which text each token is of, where the model tells two apart."""
+        found, side = self.batch.segments, "decoder" if self.batch.source is None else "encoder"
+        return {} if found is None else {side: found.tolist()}
+
 
 class Task(Protocol):
     """Text in, answer out."""
