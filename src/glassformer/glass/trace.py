@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from glassformer.errors import InputError
 from glassformer.glass import store
+from glassformer.glass.conclusion.conclusion import Conclusion
+from glassformer.glass.conclusion.kinds import conclusion_of
 from glassformer.glass.naming import Keep, chosen, first_fitting, let_go, unknown
 from glassformer.glass.plain import as_plain, from_plain
 from glassformer.glass.step import AXES, Step
@@ -52,6 +54,7 @@ class Trace(Mapping[str, Step]):
         self.segments: dict[str, list[list[int]]] = {}  # side -> which text each token is of, where there are two
         self.answer: str = ""
         self.wanted: str = ""  # the answer that a loss was made for
+        self.conclusion: Conclusion | None = None  # how the answer follows from the last step
 
     def __getitem__(self, name: str) -> Step:
         if name not in self._steps:
@@ -71,6 +74,11 @@ class Trace(Mapping[str, Step]):
 
     def __repr__(self) -> str:
         return f"Trace of {len(self)} steps" + (f": {self.answer}" if self.answer else "")
+
+    @property
+    def edited(self) -> bool:
+        """Whether any value was asked to be replaced on the way."""
+        return bool(self._edits)
 
     def value(self, name: str) -> Tensor:
         """The value of a step or a parameter."""
@@ -166,8 +174,14 @@ class Trace(Mapping[str, Step]):
         return new if new is not value else value.clone()
 
     def verify(self) -> Verification:
-        """Recompute every step in NumPy float64 from its recorded inputs, and say how far apart the two are."""
-        return verify(self._steps, self.parameters)
+        """Recompute every step, and the answer, in NumPy float64 from what was recorded; how far apart are they?"""
+        found = verify(self._steps, self.parameters)
+        if self.conclusion is None:
+            return found
+        checks = self.conclusion.verified(self._steps)
+        if checks is None:
+            return replace(found, unchecked=(*found.unchecked, "answer"))
+        return replace(found, checks=(*found.checks, *checks))
 
     def used(self) -> dict[str, Tensor]:
         """The parameters that the kept steps were made from."""
@@ -176,7 +190,8 @@ class Trace(Mapping[str, Step]):
 
     def facts(self) -> dict[str, Any]:
         """What is said of the run beside its steps, as plain values."""
-        return {each.name: as_plain(getattr(self, each.name)) for each in fields(Facts)}
+        said = {each.name: as_plain(getattr(self, each.name)) for each in fields(Facts)}
+        return {**said, "conclusion": None if self.conclusion is None else self.conclusion.as_dict()}
 
     def save(self, path: str | Path) -> None:
         """Write the steps, and the parameters they used, into one safetensors file that opens without the model."""
@@ -199,7 +214,9 @@ class Trace(Mapping[str, Step]):
         trace._steps = {step.name: step for step in steps}
         trace._taken = dict.fromkeys(trace._steps)
         trace.parameters = dict(parameters)
-        for name, value in vars(from_plain(Facts, dict(facts))).items():
+        said = dict(facts)
+        trace.conclusion = conclusion_of(said.pop("conclusion"))
+        for name, value in vars(from_plain(Facts, said)).items():
             setattr(trace, name, value)
         return trace
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.glass.conclusion import span as conclusion
+from glassformer.glass.conclusion.span import Answered, WindowRead
 from glassformer.model import Transformer
 from glassformer.tasks.reading import encoded, in_order, read, run_of, window_of
 from glassformer.tasks.task import Run, Text
@@ -18,6 +20,7 @@ from glassformer.text.words import words
 
 WINDOW = 384  # tokens, where a model can read as many; Devlin et al. 2019, published with its code
 SPARE = 8  # candidates beyond those asked for, since several may be one piece of text
+TOLD = 5  # candidates that a run which is looked at tells of
 EMPTY = (0, 0)  # of a token without characters of its own, such as one for a second space
 Grown = Sequence[tuple[int, int]]
 
@@ -129,15 +132,7 @@ class Answering:
         flat = [window for lot in lots for window in lot]
         said = iter(in_order(read(model, self.tokenizer, [one.encoding for one in flat]), len(flat)))
         for text, encoding, lot in zip(texts, encodings, lots, strict=True):
-            _, context = both(text)
-            grown = edges(context, encoding)
-            places: list[Place] = []
-            nothing = 0.0
-            for number, window in enumerate(lot):
-                start, end, null = likelihoods(next(said), window)
-                places += candidates(start, end, window.first, grown, number, search)
-                nothing = min(nothing, null)
-            yield Found(context, distinct(places)[: search.keep], nothing)
+            yield weighed(both(text)[1], encoding, lot, [next(said) for _ in lot], search)
 
     def windows(
         self, model: Transformer, texts: Sequence[Text], search: Search
@@ -156,12 +151,86 @@ class Answering:
         """Refuse what `answer` would, before anything is computed."""
         self.windows(model, texts, self.search.changed(**changes))
 
-    def run(self, model: Transformer, text: Text) -> Run:
+    def run(self, model: Transformer, text: Text, **changes: Any) -> Run:
         """The run that answers this question; of a long context that of the window with the best answer."""
-        (found,) = self.found(model, [text], self.search)
-        _, (lot,) = self.windows(model, [text], self.search)
-        encoding = lot[found.places[0].window].encoding
-        return run_of(model, self.tokenizer, encoding, str(told(found, self.search)))
+        return next(run for run, best in self._runs(model, text, changes) if best)
+
+    def runs(self, model: Transformer, text: Text, **changes: Any) -> list[Run]:
+        """The runs of all windows."""
+        return [run for run, _ in self._runs(model, text, changes)]
+
+    def _runs(self, model: Transformer, text: Text, changes: Mapping[str, Any]) -> Iterator[tuple[Run, bool]]:
+        """The run of each window, and whether it holds the best answer."""
+        search = self.search.changed(**changes)
+        (encoding,), (lot,) = self.windows(model, [text], search)
+        rows = in_order(read(model, self.tokenizer, [one.encoding for one in lot]), len(lot))
+        wide = replace(search, keep=max(search.keep, TOLD))
+        found = weighed(both(text)[1], encoding, lot, rows, wide)
+        made = concluded(found, encoding, lot, rows, search)
+        for number, window in enumerate(lot):
+            run = run_of(model, self.tokenizer, window.encoding, str(told(found, search)))
+            yield replace(run, conclusion=replace(made, window=number)), number == made.window
+
+
+def weighed(
+    context: str, encoding: Encoding, lot: Sequence[Window], rows: Sequence[Tensor], search: Search
+) -> Found:
+    """What a context holds, by what was said of each of its windows."""
+    grown = edges(context, encoding)
+    places: list[Place] = []
+    nothing = 0.0
+    for number, (window, row) in enumerate(zip(lot, rows, strict=True)):
+        start, end, null = likelihoods(row, window)
+        places += candidates(start, end, window.first, grown, number, search)
+        nothing = min(nothing, null)
+    return Found(context, distinct(places)[: search.keep], nothing)
+
+
+def concluded(
+    found: Found, encoding: Encoding, lot: Sequence[Window], rows: Sequence[Tensor], search: Search
+) -> Answered:
+    """How the answer follows from all windows, told from the window that holds the best."""
+    context, answer = found.context, told(found, search)
+    grown = edges(context, encoding)
+
+    def named(place: Place) -> conclusion.Place:
+        text = context[place.start : place.end]
+        return conclusion.Place(
+            text=text,
+            start=place.start,
+            end=place.end,
+            log_probability=place.likelihood,
+            window=place.window,
+        )
+
+    windows_read = []
+    for number, (window, row) in enumerate(zip(lot, rows, strict=True)):
+        start, end, null = likelihoods(row, window)
+        said = row[[0, *window.places]].T.tolist()
+        best = candidates(start, end, window.first, grown, number, search)[0]
+        windows_read.append(
+            WindowRead(
+                first=window.first,
+                place=window.places[0],
+                start_logits=tuple(said[0]),
+                end_logits=tuple(said[1]),
+                no_answer=null,
+                best=named(best),
+            )
+        )
+    return Answered(
+        window=found.places[0].window,
+        windows=tuple(windows_read),
+        words=tuple(grown),
+        longest=search.longest,
+        candidates=tuple(map(named, found.places)),
+        no_answer=found.nothing,
+        margin=answer.margin,
+        threshold=float(search.threshold),
+        may_have_none=search.no_answer,
+        answer=answer.text,
+        probability=answer.probability,
+    )
 
 
 def told(found: Found, search: Search) -> Span:

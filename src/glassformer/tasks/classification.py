@@ -1,14 +1,15 @@
 """Classification: a text, or a pair, in; one label of a fixed set out, or all that hold, or a number."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.glass.conclusion.label import Labelled, LabelScore
 from glassformer.model import Transformer
-from glassformer.tasks.reading import encoded, in_order, limit_of, one_run, read
+from glassformer.tasks.reading import encoded, in_order, limit_of, read, run_of
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
@@ -122,6 +123,22 @@ class Classification:
             return named
         return dict(sorted(named.items(), key=lambda item: -item[1])[:top])
 
-    def run(self, model: Transformer, text: Text) -> Run:
+    def run(
+        self, model: Transformer, text: Text, *, threshold: float = THRESHOLD, truncate: bool = False
+    ) -> Run:
         """The one run that labels this text."""
-        return one_run(model, self.tokenizer, text, str(self.answer(model, [text])[0]))
+        (encoding,) = encoded(self.tokenizer, [text], limit_of(model.config), truncate=truncate)
+        (logits,) = in_order(read(model, self.tokenizer, [encoding]), 1)
+        answer = self.told(logits, None, threshold)
+        made = self.concluded(logits, answer, threshold)
+        return replace(run_of(model, self.tokenizer, encoding, str(answer)), conclusion=made)
+
+    def concluded(self, logits: Tensor, answer: Label | Labels | Values, threshold: float) -> Labelled:
+        """How the answer follows from the logits, L."""
+        likely = {} if isinstance(answer, Values) else answer.probabilities
+        scores = tuple(
+            LabelScore(label=label, logit=logit, probability=likely.get(label))
+            for label, logit in zip(self.labels, logits.tolist(), strict=True)
+        )
+        chosen = (answer.label,) if isinstance(answer, Label) else getattr(answer, "labels", ())
+        return Labelled(choice=self.kind, threshold=threshold, scores=scores, chosen=chosen)

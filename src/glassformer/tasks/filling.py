@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.glass.conclusion import words as conclusion
+from glassformer.glass.conclusion.words import Candidate, HiddenWord
 from glassformer.model import Transformer
 from glassformer.tasks.reading import (
     TOKENS,
@@ -30,6 +32,7 @@ class Filled:
 
     text: str
     candidates: tuple[tuple[tuple[str, float], ...], ...]
+    ids: tuple[tuple[int, ...], ...] = ()  # the candidates' numbers in the vocabulary
 
     def __str__(self) -> str:
         return self.text
@@ -86,16 +89,38 @@ class Filling:
 
     def fill(self, encoding: Encoding, rows: Sequence[Tensor], top: int) -> Filled:
         """The likeliest word at each mask, from how likely each of the vocabulary is there."""
-        ids, found = list(encoding.ids), []
+        ids = list(encoding.ids)
+        found: list[tuple[tuple[str, float], ...]] = []
+        numbers: list[tuple[int, ...]] = []
         for place, row in zip(self.hidden(encoding), rows, strict=True):
             best = row.topk(min(top, len(row)))
             words = [self.tokenizer.decode([id]).strip() for id in best.indices.tolist()]
             found.append(tuple(zip(words, best.values.tolist(), strict=True)))
+            numbers.append(tuple(best.indices.tolist()))
             ids[place] = int(best.indices[0])
-        return Filled(text=self.tokenizer.decode(ids), candidates=tuple(found))
+        text = self.tokenizer.decode(ids)
+        return Filled(text=text, candidates=tuple(found), ids=tuple(numbers))
 
-    def run(self, model: Transformer, text: Text) -> Run:
+    def run(self, model: Transformer, text: Text, *, top: int = SHOWN) -> Run:
         """The one run that reads this text; a text without hidden words can be looked at too."""
         (encoding,) = encoded(self.tokenizer, [text], limit_of(model.config))
-        seen = run_of(model, self.tokenizer, encoding, "")
-        return replace(seen, answer=str(self.answer(model, [text])[0])) if self.hidden(encoding) else seen
+        seen, places = run_of(model, self.tokenizer, encoding, ""), self.hidden(encoding)
+        if not places:
+            return seen
+        (answer,) = self.answer(model, [text], top=top)
+        return replace(seen, answer=str(answer), conclusion=concluded(places, answer))
+
+
+def concluded(places: Sequence[int], answer: Filled) -> conclusion.Filled:
+    """How the words follow from the logits at their places."""
+    hidden = [
+        HiddenWord(
+            place=place,
+            candidates=tuple(
+                Candidate(word=word, id=id, probability=probability)
+                for (word, probability), id in zip(candidates, ids, strict=True)
+            ),
+        )
+        for place, candidates, ids in zip(places, answer.candidates, answer.ids, strict=True)
+    ]
+    return conclusion.Filled(hidden=tuple(hidden))

@@ -18,6 +18,7 @@ from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.tasks.reading import batches, in_order, limit_of, single
 from glassformer.tasks.task import Run, Text
+from glassformer.tasks.written import written
 from glassformer.text.tokenizer import Tokenizer
 
 LENGTH = 40  # new tokens, where neither the model nor its user says how many
@@ -165,7 +166,8 @@ class Generation:
         (answer,) = self.answer(model, [text], decoding)
         read = [*ids, *answer.ids[:-1]]
         batch = Batch(target=torch.tensor([read], device=model.tokens.weight.device))
-        return Run(batch, {"decoder": [list(map(self.tokenizer.token, read))]}, answer.text)
+        tokens = {"decoder": [list(map(self.tokenizer.token, read))]}
+        return Run(batch, tokens, answer.text, written(answer, decoding))
 
     def prompts(self, texts: Sequence[Text], config: TransformerConfig) -> list[list[int]]:
         """The ids of each beginning. Nothing closes it; an empty one is the token that begins a text."""

@@ -23,7 +23,7 @@ from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.summarization import Summarization
 from glassformer.tasks.tagging import Tagging
-from glassformer.tasks.task import Task, Text
+from glassformer.tasks.task import Run, Task, Text
 from glassformer.tasks.translation import Translation
 from glassformer.tasks.wanted import Wanted, wanted_of
 from glassformer.text.chat import Message
@@ -91,13 +91,49 @@ class Model:
                 self.loss(wanted, label_smoothing, trace)
             trace.check()
             return trace
-        writer = self._writer("options of writing were given") if options else None
-        run = (writer or self.task).run(self.transformer, text, **options)
+        run = self._seen(options).run(self.transformer, text, **options)
+        return self._traced(run, trace)
+
+    def trace_windows(
+        self,
+        text: Text,
+        context: str | None = None,
+        *,
+        keep: str | Iterable[str] = "*",
+        **options: Any,
+    ) -> list[Trace]:
+        """One trace for each window in which a long text is read; of a text that is read at once the only one."""
+        if context is not None:
+            text = (str(text), context)
+        task = self._seen(options)
+        if isinstance(task, Answering | Tagging):
+            runs = task.runs(self.transformer, text, **options)
+        else:
+            runs = [task.run(self.transformer, text, **options)]
+        return [self._traced(run, Trace(keep)) for run in runs]
+
+    def _traced(self, run: Run, trace: Trace) -> Trace:
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
         trace.check()
         trace.tokens, trace.answer, trace.segments = run.tokens, run.answer, run.segments
+        trace.conclusion = None if trace.edited else run.conclusion
         return trace
+
+    def _seen(self, options: Mapping[str, Any]) -> Any:
+        """The task, where it has these options."""
+        known = OPTIONS.get(type(self.task))
+        if not options or isinstance(self.task, Answering):  # which names what it does not know itself
+            return self.task
+        if known is None:
+            return self._writer("options of writing were given")
+        for name in options:
+            if name not in known:
+                raise InputError(
+                    f"options of writing were given, but this model writes no text; there is no option {name!r} "
+                    f"here, only {', '.join(known)}"
+                )
+        return self.task
 
     def loss(
         self, wanted: Wanted, label_smoothing: float = 0.0, trace: Trace | None = None
@@ -113,7 +149,7 @@ class Model:
         loss: torch.Tensor = steps(logits, labels, mask, trace)
         if trace is not None:
             trace.tokens, trace.answer, trace.segments = run.tokens, run.answer, run.segments
-            trace.wanted = wanted.words
+            trace.wanted, trace.conclusion = wanted.words, None if trace.edited else run.conclusion
         return loss
 
     def chat(
@@ -175,6 +211,12 @@ def load(name: str | Path, *, task: str | None = None) -> Model:
     return Model(checkpoint, Tokenizer.load(folder), Tokenizer.load_source(folder), task=task)
 
 
+OPTIONS: Mapping[type, tuple[str, ...]] = {  # of tasks that read
+    Classification: ("threshold", "truncate"),
+    Tagging: ("aggregation", "window", "stride"),
+    Filling: ("top",),
+    Hidden: (),
+}
 SPAN_READS = (("source", "source_mask"), ("target", "target_mask"))  # of an encoder, of what decodes
 REWRITING: Mapping[str, type[Rewriting]] = {"translation": Translation, "summarization": Summarization}
 HEADS = {

@@ -18,6 +18,7 @@ from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.tasks.reading import batches, in_order, limit_of, single, too_long
 from glassformer.tasks.task import Run, Text
+from glassformer.tasks.written import written
 from glassformer.text.languages import Languages
 from glassformer.text.tokenizer import Tokenizer
 
@@ -307,22 +308,26 @@ class Rewriting:
         self,
         model: Transformer,
         text: Text,
+        decoding: Decoding | None = None,
         *,
         source_language: str | None = None,
         target_language: str | None = None,
+        truncate: bool = False,
         **options: Any,
     ) -> Run:
         """The decoder's last run: all positions of the answer, each seeing what stands before it."""
         task = self.between(source_language, target_language)
-        best = task.answer(model, [text], **options)[0]
-        written = [task.start, *best.ids[:-1]]
-        source = task.sources(task.plain([text]), model.config)
-        batch = Batch(source=torch.tensor(source), target=torch.tensor([written]))
+        decoding = (decoding or self.decoding).changed(**options)
+        best = task.rewrite(model, task.plain([text]), decoding, truncate=truncate)[0]
+        read = [task.start, *best.ids[:-1]]
+        source = task.sources(task.plain([text]), model.config, truncate=truncate)
+        batch = Batch(source=torch.tensor(source), target=torch.tensor([read]))
         tokens = {
             "encoder": [list(map(self.source_tokenizer.token, source[0]))],
-            "decoder": [list(map(self.tokenizer.token, written))],
+            "decoder": [list(map(self.tokenizer.token, read))],
         }
-        return Run(batch.to(model.tokens.weight.device), tokens, best.text)
+        made = written(best, task.decided(decoding))
+        return Run(batch.to(model.tokens.weight.device), tokens, best.text, made)
 
     def _one(self, model: Transformer, text: str) -> Batch:
         return self.question(self.sources([text], model.config)).to(model.tokens.weight.device)

@@ -2,17 +2,18 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.glass.conclusion.entities import Name, Tagged, TokenLabels, WordLabel
 from glassformer.model import Transformer
-from glassformer.tasks.reading import encoded, in_order, limit_of, read, run_of, single, window_of
+from glassformer.tasks.reading import encoded, in_order, read, run_of, single, window_of
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import Window, windows
@@ -169,11 +170,7 @@ class Tagging:
         rows = iter(in_order(read(model, self.tokenizer, [one.encoding for one in flat]), len(flat)))
         found = []
         for text, encoding, lot in zip(texts, encodings, lots, strict=True):
-            begins = word_begins(text, encoding) if len(lot) > 1 else set()
-            pieces = [
-                next(rows)[[one.places[token - one.first] for token in range(cut, following)]]
-                for one, (cut, following) in zip(lot, pairwise(boundaries(lot, begins)), strict=True)
-            ]
+            pieces = [next(rows)[places] for places in read_places(text, encoding, lot)]
             found.append(torch.cat(pieces).softmax(-1))
         return found
 
@@ -187,10 +184,7 @@ class Tagging:
                 tokens, self.best(rows[[place - places[0] for place, _, _ in tokens]]), strict=True
             )
         )
-        if aggregation == "simple":
-            units = [Word(start, end, (place,)) for place, start, end in tokens]
-        else:
-            units = words(text, encoding.offsets, places)
+        units = self.units(text, encoding, aggregation)
         labelled = self.best(of_words(units, rows, places[0] if places else 0, aggregation))
         entities = []
         for kind, first, behind in self.scheme.spans([label for label, _ in labelled]):
@@ -198,6 +192,13 @@ class Tagging:
             sure = fmean(probability for _, probability in labelled[first:behind])
             entities.append(Entity(type=kind, text=text[start:end], start=start, end=end, probability=sure))
         return Entities(text=text, entities=tuple(entities), tags=tags)
+
+    def units(self, text: str, encoding: Encoding, aggregation: Aggregation) -> list[Word]:
+        """What is given a label: words, or each token alone."""
+        places = encoding.places(0)
+        if aggregation == "simple":
+            return [Word(start, end, (at,)) for at, start, end in characters(text, encoding.offsets, places)]
+        return words(text, encoding.offsets, places)
 
     def best(self, rows: Tensor) -> list[tuple[str, float]]:
         """The likeliest label of each row."""
@@ -210,11 +211,83 @@ class Tagging:
         for text in texts:
             single(text, "names are found in")
 
-    def run(self, model: Transformer, text: Text) -> Run:
+    def run(self, model: Transformer, text: Text, **options: Any) -> Run:
         """The run that tags this text; of a long one that of its first window."""
-        answer = str(self.answer(model, [text])[0])
-        (encoding,) = encoded(self.tokenizer, [single(text, "names are found in")], None)
-        return run_of(model, self.tokenizer, windows(encoding, limit_of(model.config))[0].encoding, answer)
+        return self.runs(model, text, **options)[0]
+
+    def runs(
+        self,
+        model: Transformer,
+        text: Text,
+        *,
+        aggregation: Aggregation = "first",
+        window: int | None = None,
+        stride: int | None = None,
+    ) -> list[Run]:
+        """The runs of all windows of a text."""
+        plain, options = single(text, "names are found in"), {"window": window, "stride": stride}
+        (answer,) = self.answer(model, [plain], aggregation=aggregation, **options)
+        (encoding,) = encoded(self.tokenizer, [plain], None)
+        (rows,) = self.probabilities(model, [encoding], [plain], window, stride)
+        lot = windows(encoding, window_of(model.config, window), stride)
+        places = [
+            (number, place)
+            for number, of_window in enumerate(read_places(plain, encoding, lot))
+            for place in of_window
+        ]
+        made = self.concluded(answer, encoding, rows, places, aggregation, len(lot))
+        runs = [run_of(model, self.tokenizer, one.encoding, str(answer)) for one in lot]
+        return [replace(run, conclusion=replace(made, window=number)) for number, run in enumerate(runs)]
+
+    def concluded(
+        self,
+        answer: Entities,
+        encoding: Encoding,
+        rows: Tensor,
+        places: Sequence[tuple[int, int]],
+        aggregation: Aggregation,
+        count: int,
+    ) -> Tagged:
+        """How the names follow from the labels of the tokens; `places` are (window, place in it) of each token."""
+        own, text = encoding.places(0), answer.text
+        before = own[0] if own else 0
+        spelt = list(characters(text, encoding.offsets, own))
+        number_of = {place: number for number, (place, _, _) in enumerate(spelt)}
+        units = self.units(text, encoding, aggregation)
+        labelled = self.best(of_words(units, rows, before, aggregation))
+        spans = self.scheme.spans([label for label, _ in labelled])
+        return Tagged(
+            labels=self.labels,
+            aggregation=aggregation,
+            window=0,
+            windows=count,
+            tokens=tuple(
+                TokenLabels(
+                    token=encoding.tokens[place],
+                    start=start,
+                    end=end,
+                    window=places[place - before][0],
+                    place=places[place - before][1],
+                    probabilities=tuple(rows[place - before].tolist()),
+                )
+                for place, start, end in spelt
+            ),
+            words=tuple(
+                WordLabel(
+                    text=text[unit.start : unit.end],
+                    start=unit.start,
+                    end=unit.end,
+                    tokens=tuple(number_of[place] for place in unit.places),
+                    label=label,
+                    probability=probability,
+                )
+                for unit, (label, probability) in zip(units, labelled, strict=True)
+            ),
+            names=tuple(
+                Name(type=kind, text=one.text, first=first, behind=behind, probability=one.probability)
+                for (kind, first, behind), one in zip(spans, answer.entities, strict=True)
+            ),
+        )
 
 
 def joined(sentence: Sequence[str]) -> tuple[str, list[int]]:
@@ -247,6 +320,13 @@ def word_begins(text: str, encoding: Encoding) -> set[int]:
     """Which of a text's tokens, counted from its first, begin a word."""
     places = encoding.places(0)
     return {word.places[0] - places[0] for word in words(text, encoding.offsets, places)}
+
+
+def read_places(text: str, encoding: Encoding, lot: Sequence[Window]) -> Iterator[list[int]]:
+    """Window by window, the places in it of the tokens that are read there."""
+    begins = word_begins(text, encoding) if len(lot) > 1 else set()
+    for one, (cut, following) in zip(lot, pairwise(boundaries(lot, begins)), strict=True):
+        yield [one.places[token - one.first] for token in range(cut, following)]
 
 
 def boundaries(lot: Sequence[Window], begins: set[int]) -> list[int]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from glassformer.data.batch import Batch
+from glassformer.glass.conclusion.conclusion import Conclusion
 from glassformer.model import Transformer
 
 Text = str | tuple[str, str]  # a text, or a pair such as a question and its context
@@ -17,6 +18,7 @@ class Run:
     batch: Batch  # what the model reads
     tokens: dict[str, list[list[str]]]  # "encoder", "decoder": the tokens of each text
     answer: str
+    conclusion: Conclusion | None = None  # how the answer follows from the run's last step
 
     @property
     def segments(self) -> dict[str, list[list[int]]]:

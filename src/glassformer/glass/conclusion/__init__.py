@@ -1,0 +1,1 @@
+"""How an answer follows from the last step of its run."""
