@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from glassformer.config import TransformerConfig
+from glassformer.glass.names import Names
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.loss import LossSteps
-from glassformer.show.labels import Names, names_of
+from glassformer.show.labels import names_of
 from glassformer.tasks.model import load
 
 

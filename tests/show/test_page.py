@@ -1,6 +1,5 @@
-import base64
-import json
 import re
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from tests.show.conftest import CONFIGS, Make, Shown
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.formulas import FORMULAS
+from glassformer.glass.names import Names
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.show import page as page_module
-from glassformer.show.labels import Names
 from glassformer.show.mathml import mathml
+from glassformer.show.packing import numbers, unpacked
 from glassformer.show.page import cut_shape, page, write_page
 
 FORBIDDEN = (
@@ -51,14 +51,51 @@ class Parts(HTMLParser):
         self.text[self.inside] = self.text.get(self.inside, "") + data
 
 
-def parsed(text: str) -> tuple[Parts, dict[str, Any]]:
+@dataclass(frozen=True)
+class Opened:
+    """A page taken apart: its elements, what it knows, its arrays."""
+
+    parts: Parts
+    data: dict[str, Any]
+    arrays: bytes
+
+    def values(self, holder: dict[str, Any]) -> np.ndarray:
+        return numbers(holder["numbers"], self.arrays)
+
+    def step(self, name: str) -> dict[str, Any]:
+        return next(step for step in self.data["steps"] if step["name"] == name)
+
+
+def opened(text: str) -> Opened:
     parts = Parts()
     parts.feed(text)
-    return parts, json.loads(parts.text["trace"])
+    size = re.search(r'data-bytes="(\d+)"', text)
+    assert size is not None
+    return Opened(parts, *unpacked(parts.text["trace"].strip(), int(size[1])))
 
 
-def values(holder: dict[str, Any]) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(holder["data"]), "<" + holder["kind"])
+def cut(value: torch.Tensor, kept: list[Any]) -> np.ndarray:
+    for axis, places in enumerate(kept):
+        if places is not None:
+            places = list(range(places)) if isinstance(places, int) else places
+            assert len(places) < value.shape[axis]
+            value = value.index_select(axis, torch.tensor(places))
+    return value.numpy().ravel()
+
+
+def assert_held(page: Opened, trace: Trace) -> set[str]:
+    """Every number of every step is the trace's, or within half of the unit that the page tells; the rounded steps."""
+    rounded = set()
+    assert [step["name"] for step in page.data["steps"]] == list(trace)
+    for step in page.data["steps"]:
+        held, recorded = page.values(step), cut(trace[step["name"]].value, step["kept"])
+        if step["numbers"]["kind"] == "u":
+            rounded.add(step["name"])
+            digit, places = step["numbers"]["unit"]
+            assert np.abs(held - recorded).max() <= digit * 10.0**-places / 2 * (1 + 1e-9)
+        else:
+            assert (held == recorded).all()
+    return rounded
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +104,14 @@ def text(worked: Shown) -> str:
 
 
 def test_the_page_stands_alone(text: str) -> None:
-    parts, _ = parsed(text)
+    parts = opened(text).parts
     assert parts.tags.count("script") == 2
     assert not {"link", "img", "iframe"} & set(parts.tags)
     assert parts.sources == ["#main"]
 
 
 def test_the_page_computes_nothing(text: str) -> None:
-    parts, _ = parsed(text)
+    parts = opened(text).parts
     for word in FORBIDDEN:
         assert word not in parts.text["script"], word
         assert word not in parts.text["style"], word
@@ -82,19 +119,16 @@ def test_the_page_computes_nothing(text: str) -> None:
 
 
 def test_the_page_holds_every_number_of_the_worked_example(text: str, worked: Shown) -> None:
-    _, data = parsed(text)
-    assert [step["name"] for step in data["steps"]] == list(worked.trace)
-    for step in data["steps"]:
-        recorded = worked.trace[step["name"]].value
-        assert step["kept"] == [None] * recorded.ndim
-        assert (values(step) == recorded.numpy().ravel()).all()
-    assert values(data["parameters"]["source_tokens.weight"])[:2].tolist() == [1.87, 0.09]
-    assert data["answer"] == worked.trace.answer
+    page = opened(text)
+    assert assert_held(page, worked.trace) == set()
+    assert all(place is None for step in page.data["steps"] for place in step["kept"])
+    parameter = page.data["parameters"]["source_tokens.weight"]
+    assert page.values(parameter)[:2].tolist() == [1.87, 0.09]
+    assert page.data["answer"] == worked.trace.answer
 
 
 def test_every_number_of_the_worked_example_is_worked_out(text: str) -> None:
-    _, data = parsed(text)
-    query = next(step for step in data["steps"] if step["name"] == "encoder.layers.0.self_attention.query")
+    query = opened(text).step("encoder.layers.0.self_attention.query")
     assert query["worked"][0][0] == "1.87·(−0.93) + 1.09·(−0.26)"
     assert [term if isinstance(term, str) else term["symbol"] for term in query["equation"]] == [
         "X",
@@ -104,52 +138,71 @@ def test_every_number_of_the_worked_example_is_worked_out(text: str) -> None:
 
 
 def test_chapters_lead_to_every_step(text: str, worked: Shown) -> None:
-    _, data = parsed(text)
+    data = opened(text).data
     assert sorted(name for chapter in data["chapters"] for name in chapter["steps"]) == sorted(worked.trace)
 
 
-def test_a_text_cannot_end_the_script(worked: Shown) -> None:
+def test_a_text_cannot_end_the_script() -> None:
     trace = Trace()
     trace.add("encoder.ids", "B T", torch.tensor([[1]]), "given", (), {})
     trace.tokens, trace.answer = {"encoder": [["</script><script>alert(1)"]]}, "<b>&"
-    parts, data = parsed(page(trace))
-    assert parts.tags.count("script") == 2
-    assert data["tokens"]["encoder"][0][0] == "</script><script>alert(1)"
+    page_of = opened(page(trace, start='"><script>alert(2)'))
+    assert page_of.parts.tags.count("script") == 2
+    assert page_of.data["tokens"]["encoder"][0][0] == "</script><script>alert(1)"
 
 
-def test_what_does_not_fit_is_left_out_and_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_does_not_fit_is_rounded_and_said(
+    make: Make, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(page_module, "WORKED", 0)
-    monkeypatch.setattr(page_module, "ROOM", 12_000)
-    for name in CONFIGS:
-        shown = make(name)
-        _, data = parsed(page(shown.trace, shown.names))
-        for step in data["steps"]:
-            recorded = shown.trace[step["name"]].value
-            for axis, kept in enumerate(step["kept"]):
-                if kept is not None:
-                    places = list(range(kept)) if isinstance(kept, int) else kept
-                    assert len(places) < recorded.shape[axis]
-                    recorded = recorded.index_select(axis, torch.tensor(places))
-            assert (values(step) == recorded.numpy().ravel()).all()
+    monkeypatch.setattr(page_module, "SMALL", 50)
+    shown = make(name)
+    whole = len(page(shown.trace, shown.names))
+    text = page(shown.trace, shown.names, largest=whole - 500)
+    assert len(text.encode()) <= whole - 500
+    assert assert_held(opened(text), shown.trace)
+
+
+def test_attention_keeps_its_digits_where_it_is_small(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "WORKED", 0)
+    monkeypatch.setattr(page_module, "SMALL", 0)
+    monkeypatch.setattr(page_module, "SMALL_SHARE", 1.0)
+    shown = make("halves")
+    whole = len(page(shown.trace, shown.names))
+    rounded = assert_held(opened(page(shown.trace, shown.names, largest=whole - 2_000)), shown.trace)
+    assert rounded
+    assert not {name for name in rounded if name.endswith((".weights", ".scores"))}
+
+
+def test_what_does_not_fit_even_so_is_left_out_and_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "WORKED", 0)
+    monkeypatch.setattr(page_module, "SMALL", 0)
+    monkeypatch.setattr(page_module, "SMALL_SHARE", 0.0)
+    shown = make("halves")
+    least = len(page(shown.trace, shown.names, largest=0))
+    text = page(shown.trace, shown.names, largest=least + 400)
+    assert len(text.encode()) <= least + 400
+    held = opened(text)
+    assert_held(held, shown.trace)
+    assert any(place is not None for step in held.data["steps"] for place in step["kept"])
 
 
 def test_the_likeliest_words_are_kept(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "ROOM", 20_000)
+    monkeypatch.setattr(page_module, "VOCABULARY", 20)
     shown = make("halves")
-    _, data = parsed(page(shown.trace, shown.names))
-    step = next(step for step in data["steps"] if step["name"] == "head.probabilities")
+    step = opened(page(shown.trace, shown.names)).step("head.probabilities")
     assert isinstance(step["kept"][-1], list)
+    assert step["labels"][-1][0].startswith("word")
     assert step["ranks"] >= 1
     best = shown.trace["head.probabilities"].value.topk(step["ranks"]).indices.flatten().tolist()
     assert set(best) <= set(step["kept"][-1])
 
 
-def test_a_page_grows_no_larger_than_it_may(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "WORKED", 0)
-    shown = make("halves")
-    whole = len(page(shown.trace, shown.names).encode())
-    monkeypatch.setattr(page_module, "LARGEST", whole - 2_000)
-    assert len(page(shown.trace, shown.names).encode()) <= whole - 2_000
+def test_an_alias_takes_no_room(make: Make) -> None:
+    page_of = opened(page(make("masked").trace))
+    norm, output = (page_of.step(f"encoder.embedding.{name}") for name in ("norm.output", "output"))
+    assert norm["numbers"] == output["numbers"]
 
 
 def test_a_shape_is_cut_from_its_last_axis_on() -> None:
@@ -182,7 +235,6 @@ def test_a_file_is_written(worked: Shown, tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
 
 
-@pytest.mark.nightly
 def test_twelve_tokens_of_a_bert_fit_in_two_megabytes() -> None:
     config = TransformerConfig(
         stack="encoder",
@@ -198,9 +250,17 @@ def test_twelve_tokens_of_a_bert_fit_in_two_megabytes() -> None:
         output_bias=True,
     )
     trace = Trace()
+    model = Transformer(config).eval()
     with torch.no_grad():
-        Transformer(config).eval()(torch.arange(12)[None], trace=trace)
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+        model(torch.arange(12)[None], trace=trace)
     trace.tokens = {"encoder": [[f"word{place}" for place in range(12)]]}
     text = page(trace, Names(word=lambda place: f"word{place}"))
     assert len(text.encode()) < 2_000_000
-    assert [step["name"] for step in parsed(text)[1]["steps"]] == list(trace)
+    held = opened(text)
+    rounded = assert_held(held, trace)
+    assert rounded
+    assert not {name for name in rounded if name.endswith((".weights", ".scores"))}
+    left_out = {step["name"] for step in held.data["steps"] if any(place is not None for place in step["kept"])}
+    assert left_out == {"head.logits", "head.probabilities"}

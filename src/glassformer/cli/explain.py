@@ -9,8 +9,8 @@ import click
 from glassformer.cli.options import TRANSLATOR, one_thread_for_little
 
 if TYPE_CHECKING:
+    from glassformer.glass.names import Names
     from glassformer.glass.trace import Trace
-    from glassformer.show.labels import Names
 
 
 @click.command

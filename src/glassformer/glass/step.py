@@ -1,13 +1,19 @@
 """One named number of a run, and the glossary of axes."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from glassformer.glass.formula import Formula
 from glassformer.glass.formulas import FORMULAS
+from glassformer.glass.views import view
+
+if TYPE_CHECKING:
+    from glassformer.glass.trace import Trace
 
 AXES: dict[str, str] = {
     "B": "batch",
@@ -29,6 +35,10 @@ AXES: dict[str, str] = {
 }
 
 
+def _nothing() -> None:
+    """A step alone is of no run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One named value of a run: what it is, what its axes mean, and how it was made."""
@@ -40,6 +50,12 @@ class Step:
     inputs: tuple[str, ...]  # parameters and earlier steps, in the formula's order
     constants: Mapping[str, Any] = field(default_factory=dict)
     edited: bool = False
+    run: Callable[[], Trace | None] = field(default=_nothing, repr=False, compare=False)  # a weak reference
+
+    @property
+    def trace(self) -> Trace | None:
+        """The run that it is a step of, as long as that is held."""
+        return self.run()
 
     @property
     def formula(self) -> Formula:
@@ -59,3 +75,7 @@ class Step:
     def __repr__(self) -> str:
         shape = " ".join(f"{a}={n}" for a, n in zip(self.axes.split(), self.value.shape, strict=True))
         return f"{self.name}  [{shape}]  {self.written}"
+
+    def _repr_html_(self) -> str:
+        """The step in a notebook: its formula, and its numbers as a heat map."""
+        return str(view("step", self))

@@ -15,11 +15,13 @@ from glassformer.errors import InputError
 from glassformer.glass import store
 from glassformer.glass.conclusion.conclusion import Conclusion
 from glassformer.glass.conclusion.kinds import conclusion_of
+from glassformer.glass.names import Names
 from glassformer.glass.naming import Keep, chosen, first_fitting, let_go, unknown
 from glassformer.glass.plain import as_plain, from_plain
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.store import Saved
 from glassformer.glass.verify import Verification, verify
+from glassformer.glass.views import view
 
 Edit = Callable[[Tensor], Tensor]
 
@@ -44,6 +46,7 @@ class Trace(Mapping[str, Step]):
     def __init__(self, keep: str | Iterable[str] = "*", edits: Mapping[str, Edit] | None = None) -> None:
         self.keep = Keep(keep)
         self._edits = dict(edits or {})
+        self._itself = weakref.ref(self)  # what steps know of it: a trace lives no longer for its steps
         self._steps: dict[str, Step] = {}
         # which value is which step, also of steps not kept: an id says so only while its tensor lives
         self._names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
@@ -55,6 +58,7 @@ class Trace(Mapping[str, Step]):
         self.answer: str = ""
         self.wanted: str = ""  # the answer that a loss was made for
         self.conclusion: Conclusion | None = None  # how the answer follows from the last step
+        self.names = Names()  # the words and labels of the model that was traced
 
     def __getitem__(self, name: str) -> Step:
         if name not in self._steps:
@@ -139,7 +143,7 @@ class Trace(Mapping[str, Step]):
         self._taken[name] = None
         if self.keep(name):
             held = value.detach() if value.requires_grad else value
-            self._steps[name] = Step(name, axes, held, key, sources, dict(constants), pattern is not None)
+            self._steps[name] = Step(name, axes, held, key, sources, dict(constants), pattern is not None, self._itself)
         return value
 
     def _called(self, value: Tensor) -> str | None:
@@ -211,7 +215,7 @@ class Trace(Mapping[str, Step]):
     ) -> Trace:
         """A trace from what a file holds of it."""
         trace = cls()
-        trace._steps = {step.name: step for step in steps}
+        trace._steps = {step.name: replace(step, run=trace._itself) for step in steps}
         trace._taken = dict.fromkeys(trace._steps)
         trace.parameters = dict(parameters)
         said = dict(facts)
@@ -219,6 +223,32 @@ class Trace(Mapping[str, Step]):
         for name, value in vars(from_plain(Facts, said)).items():
             setattr(trace, name, value)
         return trace
+
+    # ------------------------------------------------------------------ what is made of it
+
+    def show(self, step: str = "", **options: Any) -> Any:
+        """The page of this run, or of one step, inside a notebook."""
+        return view("show", self, step, **options)
+
+    def plot(self, step: str, path: str | Path | None = None, **options: Any) -> Any:
+        """One step as a figure; written to `path` (.png or .svg) where one is given. Needs the extra `plot`."""
+        return view("plot", self, step, path, **options)
+
+    def to_html(self, path: str | Path, **options: Any) -> None:
+        """Write one page that stands alone."""
+        view("html", self, path, **options)
+
+    def to_latex(self, path: str | Path, **options: Any) -> None:
+        """Write a LaTeX document that walks the run with its numbers put in."""
+        view("latex", self, path, **options)
+
+    def to_notebook(self, path: str | Path, **options: Any) -> None:
+        """Write a notebook that computes every step again in NumPy, and the trace that it starts from beside it."""
+        view("notebook", self, path, **options)
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook: what was read, what came out, and every step by chapter."""
+        return str(view("trace", self))
 
 
 @lru_cache(maxsize=256)

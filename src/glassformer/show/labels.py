@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from glassformer.glass.names import Names
 from glassformer.glass.step import Step
 from glassformer.glass.trace import Trace
 
 if TYPE_CHECKING:
     from glassformer.tasks.model import Model
 
-Word = Callable[[int], str]
-
 SPAN = ("start", "end")
 SIDES = ("encoder", "decoder")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Names:
-    """What a trace does not know by itself: the model's name, its words beyond the text's own, its labels."""
-
-    model: str = ""
-    source_word: Word | None = None
-    word: Word | None = None
-    labels: Sequence[str] = ()
-
-
 def names_of(model: Model, name: str = "") -> Names:
-    """What a loaded model can say about the numbers of its traces."""
-    source = model.source_tokenizer or model.tokenizer
-    return Names(
-        model=name,
-        source_word=source.token,
-        word=model.tokenizer.token,
-        labels=tuple(model.checkpoint.labels or ()),
-    )
+    """What a loaded model can say about the numbers of its traces, under the name that it was asked for by."""
+    return replace(model.names, model=name)
 
 
 class Labels:
     """The names along each axis of one trace."""
 
     def __init__(self, trace: Trace, names: Names | None = None) -> None:
-        self.trace, self.names = trace, names or Names()
+        self.trace, self.names = trace, names or trace.names
         decodes = any(name.startswith("decoder.") for name in trace)
         self.last = "decoder" if decodes else "encoder"  # which stack the head reads
         self.words: dict[str, tuple[str, ...]] = {}

@@ -16,9 +16,9 @@ from typing import Any
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.glass.names import Names
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
-from glassformer.show.labels import Names
 
 SMALL_MODEL = 100_000  # parameters up to so many numbers are written too; of larger ones the shapes
 
@@ -26,13 +26,13 @@ SMALL_MODEL = 100_000  # parameters up to so many numbers are written too; of la
 def document(trace: Trace, names: Names | None = None, only: Iterable[str] | None = None) -> dict[str, Any]:
     """The whole trace, or `only` some of its steps, as plain values."""
     chosen = [trace[name] for name in only] if only is not None else list(trace.values())
-    return {**_head(trace, names or Names(), chosen), "steps": [_step(step) for step in chosen]}
+    return {**_head(trace, names or trace.names, chosen), "steps": [_step(step) for step in chosen]}
 
 
 def pieces(trace: Trace, names: Names | None = None, only: Iterable[str] | None = None) -> Iterator[str]:
     """The same document as text, one line for each step, made as it is read."""
     chosen = [trace[name] for name in only] if only is not None else list(trace.values())
-    head = _head(trace, names or Names(), chosen)
+    head = _head(trace, names or trace.names, chosen)
     yield "{"
     for key, value in head.items():
         yield f"{_text(key)}: {_text(value)},\n"

@@ -10,13 +10,14 @@ from rich.console import RenderableType
 from rich.rule import Rule
 from rich.text import Text
 
+from glassformer.glass.names import Names
 from glassformer.glass.naming import chosen
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
 from glassformer.glass.verify import as_array, verify
 from glassformer.show.board import Board, Matrix
 from glassformer.show.chapters import Chapter, chapters
-from glassformer.show.labels import Labels, Names
+from glassformer.show.labels import Labels
 from glassformer.show.matrix import (
     LABEL_STYLE,
     NOTE_STYLE,

@@ -11,6 +11,7 @@ from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.foreign import reading
+from glassformer.glass.names import Names
 from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
@@ -55,6 +56,16 @@ class Model:
         """Everything that decides its numbers."""
         return self.transformer.config
 
+    @property
+    def names(self) -> Names:
+        """What it can say about the numbers of its traces: its words and its labels."""
+        source = self.source_tokenizer or self.tokenizer
+        return Names(
+            source_word=source.token,
+            word=self.tokenizer.token,
+            labels=tuple(self.checkpoint.labels or ()),
+        )
+
     def __call__(self, text: str | Text | Sequence[Text], context: str | None = None, **options: Any) -> Any:
         """The answer to a text (or to a text and its context); a list gives a list."""
         if context is not None:
@@ -85,6 +96,7 @@ class Model:
         if context is not None:
             text = (str(text), context)
         trace = Trace(keep, edits)
+        trace.names = self.names
         if target is not None:
             wanted = wanted_of(self.task, self.transformer, text, target, **options)
             with torch.inference_mode():
