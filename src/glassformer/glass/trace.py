@@ -15,7 +15,7 @@ from glassformer.errors import InputError
 from glassformer.glass import store
 from glassformer.glass.conclusion.conclusion import Conclusion
 from glassformer.glass.conclusion.kinds import conclusion_of
-from glassformer.glass.names import Names
+from glassformer.glass.names import Known, Names
 from glassformer.glass.naming import Keep, chosen, first_fitting, let_go, unknown
 from glassformer.glass.plain import as_plain, from_plain
 from glassformer.glass.step import AXES, Step
@@ -24,6 +24,8 @@ from glassformer.glass.verify import Verification, verify
 from glassformer.glass.views import view
 
 Edit = Callable[[Tensor], Tensor]
+
+LIKELIEST = 8  # words of a row that a file knows by name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class Facts:
     segments: dict[str, list[list[int]]]
     answer: str
     wanted: str
+    known: Known
 
 
 class Trace(Mapping[str, Step]):
@@ -187,6 +190,13 @@ class Trace(Mapping[str, Step]):
             return replace(found, unchecked=(*found.unchecked, "answer"))
         return replace(found, checks=(*found.checks, *checks))
 
+    @property
+    def known(self) -> Known:
+        """The labels, and the words that were likeliest anywhere, for those who open the trace without its model."""
+        words = [step.value for step in self._steps.values() if step.axes.endswith("V")]
+        best = [value.topk(min(LIKELIEST, value.shape[-1])).indices for value in words]
+        return self.names.known(sorted({number for ranks in best for number in ranks.flatten().tolist()}))
+
     def used(self) -> dict[str, Tensor]:
         """The parameters that the kept steps were made from."""
         names = {name for step in self._steps.values() for name in step.inputs}
@@ -218,9 +228,11 @@ class Trace(Mapping[str, Step]):
         trace._steps = {step.name: replace(step, run=trace._itself) for step in steps}
         trace._taken = dict.fromkeys(trace._steps)
         trace.parameters = dict(parameters)
-        said = dict(facts)
-        trace.conclusion = conclusion_of(said.pop("conclusion"))
-        for name, value in vars(from_plain(Facts, said)).items():
+        kept = dict(facts)
+        trace.conclusion = conclusion_of(kept.pop("conclusion"))
+        said = vars(from_plain(Facts, kept))
+        trace.names = said.pop("known").names()
+        for name, value in said.items():
             setattr(trace, name, value)
         return trace
 
