@@ -187,6 +187,7 @@ class Beam:
                         score=float(weighed.totals[row, rank]),
                         beam=None if weighed.ended[row, rank] else _place(kept[row], rank),
                         ended=bool(weighed.ended[row, rank]) and rank < self.beams,
+                        closed=bool(weighed.closed[row, rank]),
                     )
                     for rank in range(weighed.tokens.shape[1])
                     if weighed.totals[row, rank] != -torch.inf

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
 
@@ -32,11 +34,15 @@ class Reader:
         self.real: Tensor | None = None  # N L: what of it is no padding; None: all
         bounded = memory is None and model.config.positions not in UNBOUNDED
         self.limit = model.config.max_positions if bounded else None
+        self.latest = torch.empty(0)  # N T: the tokens of the latest reading
         self.hidden = torch.empty(0)  # N T C: the last layer's rows of the latest reading
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
 
-    def read(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The logits after the last token: N T -> N V; `mask` (N T) belongs to a padded beginning."""
+    def read(self, target: Tensor, mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
+        """The logits after the last token: N T -> N V; `mask` (N T) belongs to a padded beginning.
+
+        A trace sees the logits after every token that is read.
+        """
         if self.ids is None:
             self.sources = torch.arange(len(target), device=target.device)
             self.ids, self.real = target, mask
@@ -47,13 +53,18 @@ class Reader:
             if self.limit is not None and self.ids.shape[1] > self.limit:
                 target = self._begin_again(self.limit)
         self.fresh = None if self.real is None else self.real[:, -target.shape[1] :]
-        self.hidden = self.model.body(
-            target=target,
-            memory=self.memory,
-            source_mask=self.source_mask,
-            target_mask=self.real,
-            cache=self.cache,
-        )
+        self.latest = target
+        given: dict[str, Any] = {
+            "target": target,
+            "memory": self.memory,
+            "source_mask": self.source_mask,
+            "target_mask": self.real,
+            "cache": self.cache,
+        }
+        if trace is not None:
+            seen: Tensor = self.model(**given, trace=trace)[:, -1]
+            return seen
+        self.hidden = self.model.body(**given)
         logits: Tensor = self.model.head(self.hidden[:, -1])
         return logits
 

@@ -35,6 +35,7 @@ class Candidate:
     score: float  # the sum over the whole hypothesis
     beam: int | None  # which beam it becomes; None: it is dropped or has ended
     ended: bool  # it ended here and was a finished hypothesis
+    closed: bool = False  # its token, or the text that it makes, is a closing one
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from glassformer.decoding.reader import Reader, evaluating, left_padded
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.sampling import Draw
 from glassformer.decoding.single import Single, likeliest
+from glassformer.decoding.watching import Watch, WatchedReader
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.model import Transformer
@@ -32,15 +33,16 @@ def search(
     ends: Collection[int],
     tokenizer: Tokenizer | None = None,
     history: list[Candidates] | None = None,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """The best hypotheses for every row of a batch, best first; those that are drawn in the order of drawing.
 
     The batch's target is what each answer begins with: the start token of a translation, the prompt of a
     language model. `ends` are the tokens that close an answer; the `tokenizer` is needed where options are
     texts. Whatever is weighed on the way is written into `history`, if there is one: the whole tree of a beam
-    search.
+    search. With a `watch` all that is read is read a second time, with a trace, and decides nothing.
     """
-    prepared = Prepared(model, batch, options, ends, tokenizer)
+    prepared = Prepared(model, batch, options, ends, tokenizer, watch)
     chooser = prepared.chooser(history)
     for _ in prepared.run(chooser):
         pass
@@ -75,7 +77,9 @@ class Prepared:
         options: Decoding,
         ends: Collection[int],
         tokenizer: Tokenizer | None,
+        watch: Watch | None = None,
     ) -> None:
+        self.watch = watch
         self.model, self.source, self.source_mask = model, batch.source, batch.source_mask
         self.target, self.mask = beginning(batch)
         self.options = in_tokens(options, tokenizer)
@@ -126,14 +130,17 @@ class Prepared:
                     rules.follow(choice.tokens, choice.rows)
                 logits = reader.read(choice.tokens[:, None])
 
-    def _reader(self) -> Reader:
+    def _reader(self) -> Reader | WatchedReader:
         """The source, where there is one, read once."""
-        if self.source is None:
-            return Reader(self.model)
-        memory = self.model.encode(self.source, source_mask=self.source_mask)
-        return Reader(self.model, memory, self.source_mask)
+        reader = Reader(self.model)
+        if self.source is not None:
+            memory = self.model.encode(self.source, source_mask=self.source_mask)
+            reader = Reader(self.model, memory, self.source_mask)
+        if self.watch is None:
+            return reader
+        return self.watch.beside(reader, self.source, self.source_mask)
 
-    def _prospects(self, reader: Reader, logits: Tensor, rules: Constraints | None) -> Prospects:
+    def _prospects(self, reader: Reader | WatchedReader, logits: Tensor, rules: Constraints | None) -> Prospects:
         """What the model says, in float32 at least, and what the rules make of it."""
         wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         said = wide.log_softmax(dim=-1)

@@ -12,7 +12,7 @@ Record = TypeVar("Record")
 def as_plain(value: Any) -> Any:
     """A record as dictionaries and lists, which JSON can say; a float keeps every digit."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: as_plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: as_plain(getattr(value, each.name)) for each in fields(value) if each.init}
     if isinstance(value, tuple | list):
         return [as_plain(part) for part in value]
     if isinstance(value, Mapping):
@@ -51,7 +51,7 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def _read_record(kind: type, value: Any) -> Any:
-    names = [each.name for each in fields(kind)]
+    names = [each.name for each in fields(kind) if each.init]
     if not isinstance(value, dict) or set(value) != set(names):
         raise TypeError(f"expected the fields {', '.join(names)}")
     hints = _hints(kind)

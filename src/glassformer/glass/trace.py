@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -81,6 +81,11 @@ class Trace(Mapping[str, Step]):
 
     def __repr__(self) -> str:
         return f"Trace of {len(self)} steps" + (f": {self.answer}" if self.answer else "")
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all steps in order, also of those that were not kept."""
+        return self._taken.keys()
 
     @property
     def edited(self) -> bool:

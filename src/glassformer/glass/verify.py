@@ -84,11 +84,17 @@ def _compare(step: Step, expected: NDArray[Any]) -> Check:
     return compared(step.name, found, expected)
 
 
-def compared(name: str, found: NDArray[Any], expected: NDArray[Any]) -> Check:
-    """How far two arrays are apart: equal infinities not at all, what is no number infinitely far."""
+def compared(
+    name: str, found: NDArray[Any], expected: NDArray[Any], *, size: float | None = None
+) -> Check:
+    """How far two arrays are apart: equal infinities not at all, what is no number infinitely far.
+
+    The relative error is by the size of the values, or by a given `size`: a log-probability near nothing is as exact as
+    the logits that it is a difference of.
+    """
     with np.errstate(invalid="ignore"):
         apart = np.where(found == expected, 0.0, np.abs(found - expected))
     error = float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))
     finite = np.abs(expected[np.isfinite(expected)])
-    size = float(finite.max(initial=0.0))
+    size = float(finite.max(initial=0.0)) if size is None else size
     return Check(name, error, error / size if size else error)

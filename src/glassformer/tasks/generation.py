@@ -154,8 +154,7 @@ class Generation:
         A run is for looking at: it ends after a few new tokens unless `max_new_tokens` asks for more, and in any case
         where the positions do.
         """
-        few = min(self.decoding.max_new_tokens or WATCHED, WATCHED)
-        decoding = self.decoding.changed(**{"max_new_tokens": few, **options})
+        decoding = self.watched(options)
         (ids,) = self.prompts([text], model.config)
         limit = limit_of(model.config)
         if limit is not None:
@@ -168,6 +167,11 @@ class Generation:
         batch = Batch(target=torch.tensor([read], device=model.tokens.weight.device))
         tokens = {"decoder": [list(map(self.tokenizer.token, read))]}
         return Run(batch, tokens, answer.text, written(answer, decoding))
+
+    def watched(self, options: Mapping[str, Any]) -> Decoding:
+        """How a text is written that is looked at: a few new tokens, unless more are asked for."""
+        few = min(self.decoding.max_new_tokens or WATCHED, WATCHED)
+        return self.decoding.changed(**{"max_new_tokens": few, **options})
 
     def prompts(self, texts: Sequence[Text], config: TransformerConfig) -> list[list[int]]:
         """The ids of each beginning. Nothing closes it; an empty one is the token that begins a text."""

@@ -11,6 +11,7 @@ from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.foreign import reading
+from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.names import Names
 from glassformer.glass.trace import Edit, Trace
 from glassformer.model import Transformer
@@ -27,6 +28,7 @@ from glassformer.tasks.tagging import Tagging
 from glassformer.tasks.task import Run, Task, Text
 from glassformer.tasks.translation import Translation
 from glassformer.tasks.wanted import Wanted, wanted_of
+from glassformer.tasks.watching import watched
 from glassformer.text.chat import Message
 from glassformer.text.published import SOURCE_FOLDER
 from glassformer.text.tokenizer import Tokenizer
@@ -123,6 +125,26 @@ class Model:
         else:
             runs = [task.run(self.transformer, text, **options)]
         return [self._traced(run, Trace(keep)) for run in runs]
+
+    def trace_generation(
+        self,
+        text: str,
+        *,
+        keep: str | Iterable[str] = "*",
+        past: bool = True,
+        alternatives: int = 5,
+        **options: Any,
+    ) -> GenerationTrace:
+        """A text as it is written: one trace for each token, with its probability and the likeliest `alternatives`.
+
+        The runs are those of the search, a token at a time with a cache; `past=False` keeps of them only what is new,
+        and not the keys and values of earlier positions. The options are those of the model's answers; with several
+        beams the whole tree of the search is kept too.
+        """
+        writer = self._writer("a text was to be written token by token")
+        return watched(
+            writer, self.transformer, text, keep=keep, past=past, alternatives=alternatives, **options
+        )
 
     def _traced(self, run: Run, trace: Trace) -> Trace:
         with torch.inference_mode():

@@ -44,7 +44,8 @@ class Labelled(Conclusion):
         likely = np.exp(-np.logaddexp(0.0, -logits)) if alone else softmax(logits)
         found = np.array([np.nan if one.probability is None else one.probability for one in self.scores])
         yield compared("answer.probabilities", found, likely)
-        yield Check("answer.label", *[self._misjudged(likely)] * 2)
+        short = self._misjudged(likely)
+        yield Check("answer.label", short, short)
 
     def _misjudged(self, likely: Numbers) -> float:
         """How much likelier what was left out is than what was chosen: 0 where the choice is right."""

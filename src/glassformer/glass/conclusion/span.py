@@ -76,13 +76,24 @@ class Answered(Conclusion):
         found = [self._spans(window) for window in self.windows]
         best = [max(each.values()) for each in found]
         yield compared(
-            "answer.windows", np.array([each.best.log_probability for each in self.windows]), np.array(best)
+            "answer.windows",
+            np.array([each.best.log_probability for each in self.windows]),
+            np.array(best),
+            size=self._size,
         )
         nothing = [self._none(window) for window in self.windows]
         yield compared(
-            "answer.no_answer_of_windows", np.array([each.no_answer for each in self.windows]), np.array(nothing)
+            "answer.no_answer_of_windows",
+            np.array([each.no_answer for each in self.windows]),
+            np.array(nothing),
+            size=self._size,
         )
         yield from self._merged(found, min(nothing))
+
+    @property
+    def _size(self) -> float:
+        """How large the logits are: what is made of their differences is as exact as they are."""
+        return float(max(np.abs(each.logits).max() for each in self.windows))
 
     def _merged(self, found: list[dict[tuple[int, int], float]], nothing: float) -> Iterator[Check]:
         merged: dict[tuple[int, int], float] = {}
@@ -91,11 +102,12 @@ class Answered(Conclusion):
                 merged[place] = max(likely, merged.get(place, -np.inf))
         ranked = sorted(merged.values(), reverse=True)[: len(self.candidates)]
         likely = np.array([each.log_probability for each in self.candidates])
-        yield compared("answer.candidates", likely, np.array(ranked))
+        yield compared("answer.candidates", likely, np.array(ranked), size=self._size)
         own = np.array([merged.get((each.start, each.end), np.nan) for each in self.candidates])
-        yield compared("answer.places", likely, own)
+        yield compared("answer.places", likely, own, size=self._size)
         margin = nothing - ranked[0]
-        yield compared("answer.margin", np.array([self.no_answer, self.margin]), np.array([nothing, margin]))
+        found_margin = np.array([self.no_answer, self.margin])
+        yield compared("answer.margin", found_margin, np.array([nothing, margin]), size=self._size)
         none = self.may_have_none and self.margin > self.threshold
         best = self.candidates[0]
         yield agree("answer.text", self.answer, "" if none else best.text)

@@ -84,10 +84,11 @@ class Written(Conclusion):
         rows = log_softmax(logits[len(logits) - len(ids) :])
         found = np.array([each.log_probability for each in self.tokens])
         picked = rows[np.arange(len(ids)), ids]
-        yield compared("answer.log_probabilities", found, picked)
+        size = float(np.abs(logits).max())
+        yield compared("answer.log_probabilities", found, picked, size=size)
         if self.by_sum:
             score = picked.sum() / max(len(ids), 1) ** self.length_penalty
-            yield compared("answer.score", np.array([self.score]), np.array([score]))
+            yield compared("answer.score", np.array([self.score]), np.array([score]), size=size)
 
     def lines(self) -> Iterator[str]:
         """A line a token, then the score."""

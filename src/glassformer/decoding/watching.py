@@ -1,0 +1,80 @@
+"""A search that is looked at: whatever it reads is read beside it a second time, with a trace."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glassformer.decoding.reader import Reader
+from glassformer.decoding.single import Alternatives, likeliest_of
+from glassformer.errors import InputError
+from glassformer.glass.trace import Trace
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading: its trace, which rows of the one before it its rows continue, and the likeliest next tokens."""
+
+    trace: Trace
+    ids: list[list[int]]  # what was read, row by row
+    rows: tuple[int, ...]
+    likeliest: tuple[Alternatives, ...]  # of each row, by the search's own log-probabilities
+
+
+class Watch:
+    """What was read in one search, and the source; filled while the search runs.
+
+    The search goes by its own fast readings, so looking never changes what it finds.
+    """
+
+    def __init__(self, keep: tuple[str, ...] = ("*",), alternatives: int = 5) -> None:
+        if alternatives < 0:
+            raise InputError(f"alternatives is {alternatives}; expected a whole number of 0 or more")
+        self.keep, self.alternatives = keep, alternatives
+        self.source: Trace | None = None
+        self.readings: list[Reading] = []
+
+    def beside(self, reader: Reader, source: Tensor | None, source_mask: Tensor | None) -> "WatchedReader":
+        """The reader of a search, and one that reads the same through the glass."""
+        model = reader.model
+        if source is None:
+            return WatchedReader(self, reader, Reader(model))
+        self.source = Trace(self.keep)
+        source_mask, _ = model.opened(source, None, source_mask, None, None, None, self.source)
+        memory = model.encode(source, source_mask, trace=self.source)
+        return WatchedReader(self, reader, Reader(model, memory, source_mask))
+
+
+class WatchedReader:
+    """Two readers of the same tokens: the search hears the first, the watch sees the second."""
+
+    def __init__(self, watch: Watch, heard: Reader, seen: Reader) -> None:
+        self.watch, self.heard, self.seen = watch, heard, seen
+        self.rows: tuple[int, ...] = ()
+
+    @property
+    def hidden(self) -> Tensor:
+        """The last layer's rows of the latest reading."""
+        return self.heard.hidden
+
+    @property
+    def fresh(self) -> Tensor | None:
+        """Which of these are no padding."""
+        return self.heard.fresh
+
+    def read(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The logits after the last token: N T -> N V."""
+        trace = Trace(self.watch.keep)
+        logits = self.heard.read(target, mask)
+        self.seen.read(target, mask, trace=trace)
+        wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+        likeliest = likeliest_of(wide.log_softmax(dim=-1), self.watch.alternatives)
+        self.watch.readings.append(Reading(trace, self.seen.latest.tolist(), self.rows, tuple(likeliest)))
+        self.rows = tuple(range(len(target)))
+        return logits
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows, in this order."""
+        self.heard.select(rows)
+        self.seen.select(rows)
+        self.rows = tuple(rows.tolist())
