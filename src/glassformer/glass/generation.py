@@ -219,4 +219,4 @@ def renamed(found: Verification, before: str) -> Verification:
 
 def check_patterns(patterns: Iterable[str], runs: Iterable[Trace]) -> None:
     """Refuse a pattern that fits no step of any run."""
-    Keep(patterns).check({name: None for run in runs for name in run.names})
+    Keep(patterns).check({name: None for run in runs for name in run.every_name})

@@ -83,7 +83,7 @@ class Trace(Mapping[str, Step]):
         return f"Trace of {len(self)} steps" + (f": {self.answer}" if self.answer else "")
 
     @property
-    def names(self) -> Collection[str]:
+    def every_name(self) -> Collection[str]:
         """The names of all steps in order, also of those that were not kept."""
         return self._taken.keys()
 

@@ -98,8 +98,8 @@ class Model:
         if context is not None:
             text = (str(text), context)
         trace = Trace(keep, edits)
-        trace.names = self.names
         if target is not None:
+            trace.names = self.names
             wanted = wanted_of(self.task, self.transformer, text, target, **options)
             with torch.inference_mode():
                 self.loss(wanted, label_smoothing, trace)
@@ -142,11 +142,15 @@ class Model:
         beams the whole tree of the search is kept too.
         """
         writer = self._writer("a text was to be written token by token")
-        return watched(
+        seen = watched(
             writer, self.transformer, text, keep=keep, past=past, alternatives=alternatives, **options
         )
+        for run in seen.every:
+            run.names = self.names
+        return seen
 
     def _traced(self, run: Run, trace: Trace) -> Trace:
+        trace.names = self.names
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
         trace.check()
