@@ -8,3 +8,17 @@ def shipped() -> dict[str, Path]:
     """Name -> checkpoint folder."""
     place = Path(str(files("glassformer") / "models"))
     return {folder.name: folder for folder in sorted(place.glob("*")) if (folder / "config.json").is_file()}
+
+
+def says(folder: Path) -> str:
+    """The first sentence of a model's card; nothing where it has none."""
+    card = folder / "README.md"
+    return first_sentence(card.read_text("utf-8")) if card.is_file() else ""
+
+
+def first_sentence(card: str) -> str:
+    """The first line of prose: below the front matter between its two `---` lines, and below the headings."""
+    body = card.split("\n---\n", 1)[1] if card.startswith("---\n") else card
+    lines = (line.strip() for line in body.splitlines())
+    prose = next((line for line in lines if line and not line.startswith(("#", "<", "!"))), "")
+    return prose.split(". ")[0].rstrip(".")

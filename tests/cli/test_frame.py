@@ -9,9 +9,9 @@ import pytest
 
 import glassformer
 from glassformer.cli.main import COMMANDS
-from glassformer.cli.models import first_sentence
 from glassformer.cli.refusals import refusal
 from glassformer.errors import InputError
+from glassformer.shipped import first_sentence
 
 from .conftest import Call, assert_refused
 

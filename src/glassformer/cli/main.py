@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "List the families that are read, and how each was verified.",
     ),
     "convert": ("glassformer.cli.convert:convert", "Write a model in the format that another program runs."),
+    "studio": ("glassformer.cli.studio:studio", "Open the transformer in a browser."),
     "models": ("glassformer.cli.models:models", "List the models that ship."),
 }
 

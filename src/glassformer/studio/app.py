@@ -1,0 +1,126 @@
+"""The studio's server: what the page may ask for, each answer made of numbers that the model computed."""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict, Field
+
+from glassformer import __version__
+from glassformer.errors import InputError
+from glassformer.studio.runs import LONGEST, Runs
+from glassformer.studio.shelf import Shelf
+from glassformer.studio.streams import tokens
+from glassformer.studio.values import numbers
+
+STATIC = Path(str(files("glassformer") / "studio" / "static"))
+SHARED = Path(str(files("glassformer") / "show" / "assets"))
+
+
+class Asked(BaseModel):
+    """A text for a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    task: str | None = None
+    text: str
+    context: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
+    """The application; whoever serves it puts a `Guard` before it."""
+    app = FastAPI(title="glassformer studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    shelf, runs = shelf or Shelf(), runs or Runs()
+
+    @app.exception_handler(InputError)
+    def refused(request: Request, error: InputError) -> JSONResponse:
+        return JSONResponse({"error": " ".join(str(error).split())}, status_code=400)
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part != "body")
+        return JSONResponse({"error": f"{where}: {first['msg']}"}, status_code=400)
+
+    @app.get("/api/models")
+    def models() -> list[dict[str, Any]]:
+        return shelf.listed()
+
+    @app.get("/api/models/{name:path}")
+    def model(name: str, task: str | None = None) -> dict[str, Any]:
+        return shelf.open(name, task).described()
+
+    @app.post("/api/runs")
+    def make(asked: Asked) -> dict[str, Any]:
+        opened = shelf.open(asked.model, asked.task)
+        return runs.make(opened, asked.text, asked.context, asked.options).manifest()
+
+    @app.get("/api/runs/{number}")
+    def manifest(number: int) -> dict[str, Any]:
+        return runs.get(number).manifest()
+
+    @app.get("/api/runs/{number}/values/{name}")
+    def values(number: int, name: str, part: str = "") -> Response:
+        kept = runs.get(number)
+        value = kept.trace.parameters[name] if name in kept.trace.parameters else kept.step(name).value
+        found = numbers(value, part)
+        headers = {"x-kind": found.kind, "x-shape": ",".join(map(str, found.shape))}
+        return Response(found.data, media_type="application/octet-stream", headers=headers)
+
+    @app.get("/api/runs/{number}/parameters/{name}")
+    def parameter(number: int, name: str) -> dict[str, Any]:
+        return runs.get(number).parameter(name)
+
+    @app.get("/api/runs/{number}/worked/{name}")
+    def worked(number: int, name: str, row: int, column: int, text: int = 0, head: int = 0) -> dict[str, str]:
+        return {"worked": runs.get(number).worked(name, row, column, text=text, head=head)}
+
+    @app.get("/api/runs/{number}/likeliest/{name}")
+    def likeliest(number: int, name: str, text: int = 0, top: int = 8) -> list[list[dict[str, Any]]]:
+        return runs.get(number).likeliest(name, text=text, top=top)
+
+    @app.get("/api/runs/{number}/verified")
+    def verified(number: int) -> dict[str, Any]:
+        found = runs.get(number).trace.verify()
+        worst = found.worst
+        return {
+            "said": str(found),
+            "error": found.max_error,
+            "relative_error": found.max_relative_error,
+            "worst": None if worst is None else worst.name,
+        }
+
+    @app.post("/api/stream")
+    def stream(asked: Asked) -> StreamingResponse:
+        if len(asked.text) > LONGEST:
+            raise InputError(f"the text has {len(asked.text):,} characters; {LONGEST:,} at most can be read")
+        opened = shelf.open(asked.model, asked.task)
+        return StreamingResponse(
+            as_events(lambda: tokens(opened, asked.text, asked.options)), media_type="text/event-stream"
+        )
+
+    @app.get("/api/{rest:path}")
+    def nothing(rest: str) -> JSONResponse:
+        return JSONResponse({"error": f"the studio has nothing called {rest}"}, status_code=404)
+
+    app.mount("/shared", StaticFiles(directory=SHARED), name="shared")
+    app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
+    return app
+
+
+def as_events(make: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[str]:
+    """Server-sent events, one for each thing that comes; what goes wrong on the way is an event too."""
+    try:
+        for each in make():
+            yield f"data: {json.dumps(each, ensure_ascii=False)}\n\n"
+        yield "event: end\ndata: {}\n\n"
+    except InputError as error:
+        yield f"event: refused\ndata: {json.dumps({'error': str(error)}, ensure_ascii=False)}\n\n"

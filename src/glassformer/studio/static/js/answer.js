@@ -1,0 +1,64 @@
+// An answer of any task: words as they come with their probabilities, bars of labels, names in colour, an answer in its context.
+
+import { el, percent } from "./dom.js";
+
+/** A strip of tokens that grows; each says how sure the model was, and what else it weighed. */
+export function showTokens(box) {
+  const strip = el("p", { class: "tokens" });
+  box.replaceChildren(strip);
+  return {
+    add(token) {
+      if (token.probability === undefined) return;
+      const others = token.alternatives.map((each) => el("li", {}, `${each.token} ${percent(each.probability)}`));
+      strip.append(
+        el(
+          "span",
+          { class: "token", tabindex: 0, style: `--sure:${token.probability}` },
+          token.token,
+          el("span", { class: "others" }, el("ul", {}, others)),
+        ),
+      );
+    },
+  };
+}
+
+/** The whole answer of a run. */
+export function showAnswer(box, run) {
+  const answer = run.answer;
+  const parts = [];
+  if (answer.probabilities) parts.push(bars(answer));
+  else if (answer.entities) parts.push(named(answer));
+  else if (answer.start !== undefined && run.context) parts.push(inContext(answer, run.context));
+  else parts.push(el("p", { class: "whole" }, answer.said));
+  const strip = box.querySelector(".tokens");
+  box.replaceChildren(...parts, ...(strip ? [strip] : []));
+}
+
+function bars(answer) {
+  const rows = Object.entries(answer.probabilities).sort((one, other) => other[1] - one[1]);
+  return el(
+    "dl",
+    { class: "bars" },
+    rows.map(([label, share]) => [
+      el("dt", { class: label === answer.label ? "chosen" : null }, label),
+      el("dd", {}, el("meter", { min: 0, max: 1, value: share, "aria-label": label }), percent(share)),
+    ]),
+  );
+}
+
+function named(answer) {
+  const parts = [];
+  const kinds = [...new Set(answer.entities.map((each) => each.type))];
+  let at = 0;
+  for (const each of answer.entities) {
+    parts.push(answer.text.slice(at, each.start));
+    parts.push(el("mark", { class: `kind-${kinds.indexOf(each.type) % 6}`, title: percent(each.probability) }, answer.text.slice(each.start, each.end), el("small", {}, each.type)));
+    at = each.end;
+  }
+  parts.push(answer.text.slice(at));
+  return el("p", { class: "whole" }, parts);
+}
+
+function inContext(answer, context) {
+  return el("p", { class: "whole" }, context.slice(0, answer.start), el("mark", { class: "kind-0" }, context.slice(answer.start, answer.end)), context.slice(answer.end));
+}

@@ -1,0 +1,87 @@
+// What the server knows. Nothing is computed here: numbers come as bytes and stay as they are.
+
+const ARRAYS = { f8: Float64Array, f4: Float32Array, i4: Int32Array };
+const ROOM = 48 * 1024 * 1024; // bytes of numbers that are kept
+
+/** A request that was refused, in the server's sentence. */
+export class Refused extends Error {}
+
+async function answered(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Refused("the studio does not answer; it may have been stopped: start it again with `glassformer studio`");
+  }
+  if (response.ok) return response;
+  const text = await response.text();
+  let sentence = text;
+  try {
+    sentence = JSON.parse(text).error || text;
+  } catch {
+    // not JSON: the sentence itself
+  }
+  throw new Refused(sentence || `the studio answered ${response.status}`);
+}
+
+/** JSON from the server; with a body it is sent there. */
+export async function ask(path, body) {
+  const options = body && {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  };
+  return (await answered(path, options)).json();
+}
+
+const held = new Map(); // address -> numbers, the ones asked for last at the end
+let weight = 0;
+
+/** The numbers of a step or parameter, or a part such as "0,:,4:12": {kind, shape, array}. */
+export async function numbers(run, name, part = "") {
+  const address = `api/runs/${run}/values/${encodeURIComponent(name)}${part ? `?part=${part}` : ""}`;
+  if (held.has(address)) {
+    const found = held.get(address);
+    held.delete(address);
+    held.set(address, found);
+    return found;
+  }
+  const response = await answered(address);
+  const kind = response.headers.get("x-kind");
+  const shape = response.headers.get("x-shape").split(",").filter(Boolean).map(Number);
+  const found = { kind, shape, array: new ARRAYS[kind](await response.arrayBuffer()) };
+  held.set(address, found);
+  weight += found.array.byteLength;
+  for (const [oldest, each] of held) {
+    if (weight <= ROOM || oldest === address) break;
+    held.delete(oldest);
+    weight -= each.array.byteLength;
+  }
+  return found;
+}
+
+/** The tokens of an answer as they come. */
+export async function* stream(body, signal) {
+  const response = await answered("api/stream", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
+  });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let waiting = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    waiting += value;
+    const events = waiting.split("\n\n");
+    waiting = events.pop();
+    for (const event of events) {
+      const lines = event.split("\n");
+      const kind = (lines.find((line) => line.startsWith("event: ")) || "").slice(7);
+      const data = JSON.parse(lines.find((line) => line.startsWith("data: ")).slice(6));
+      if (kind === "refused") throw new Refused(data.error);
+      if (kind !== "end") yield data;
+    }
+  }
+}

@@ -1,0 +1,174 @@
+// One step whole: its formula, what it was made of, its numbers, and how one of them came about.
+
+import { ask, numbers } from "./api.js";
+import { el, exact, last, percent, symbol } from "./dom.js";
+import { address, state } from "./store.js";
+import { draw, heads, layout, matrix, partOf } from "./tensor.js";
+
+const ROWS = 512; // rows and columns of a matrix that are shown at once
+const COLUMNS = 1024;
+
+/** The names along an axis of a step. */
+export function namesOf(run, step, axis, text = 0) {
+  if (axis === null) return null;
+  const names = step.labels[axis];
+  return typeof names === "string" ? run.tokens[names][text] : names;
+}
+
+function links(run, title, names) {
+  if (!names.length) return null;
+  const chips = names.map((name) =>
+    run.byName.has(name)
+      ? el("a", { class: "chip", href: address({ view: "map", step: name, part: null }) }, name)
+      : el("a", { class: "chip plain", href: address({ view: "map", step: name, part: null }) }, `${name} ${run.parameters[name].join(" × ")}`),
+  );
+  return el("div", { class: "links" }, el("span", { class: "what" }, title), chips);
+}
+
+function chooseHead(step, chosen) {
+  const count = heads(step);
+  if (count < 2) return null;
+  const links = [];
+  for (let head = 0; head < count; head++) {
+    links.push(el("a", { class: "head", href: address({ head }), "aria-current": head === chosen ? "true" : null }, String(head)));
+  }
+  return el("nav", { class: "heads", "aria-label": "Heads" }, el("span", { class: "what" }, "head"), links);
+}
+
+// A window onto a matrix that is too large to be fetched whole.
+function pager(shape, at, first) {
+  const parts = [];
+  for (const [axis, most, key, what] of [
+    [at.rows, ROWS, "row", "rows"],
+    [at.columns, COLUMNS, "column", "columns"],
+  ]) {
+    if (axis === null || shape[axis] <= most) continue;
+    const from = first[key];
+    const to = Math.min(from + most, shape[axis]);
+    parts.push(
+      el(
+        "span",
+        { class: "pager" },
+        `${what} ${from} to ${to - 1} of ${shape[axis]} `,
+        from > 0 ? el("a", { class: "tool", href: address({ [key]: Math.max(0, from - most) }) }, "before") : null,
+        to < shape[axis] ? el("a", { class: "tool", href: address({ [key]: to }) }, "after") : null,
+      ),
+    );
+  }
+  return parts;
+}
+
+async function likeliest(run, step, text) {
+  const letters = step.axes.split(" ");
+  if (!step.share || !"VL".includes(letters[letters.length - 1])) return null;
+  const rows = await ask(`api/runs/${run.run}/likeliest/${encodeURIComponent(step.name)}?text=${text}&top=5`);
+  const names = namesOf(run, step, layout(letters).rows, text);
+  const lines = rows.map((row, number) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, names ? names[number] : row.length ? "→" : ""),
+      row.map((each) => el("td", {}, el("b", {}, each.name), ` ${percent(each.probability)}`)),
+    ),
+  );
+  return el("div", { class: "scroll" }, el("table", { class: "likeliest" }, el("caption", {}, "The likeliest of each row"), el("tbody", {}, lines)));
+}
+
+/** Everything about one step, as an element. */
+export async function look(run, name) {
+  const now = state();
+  const [head, text] = [Number(now.head || 0), Number(now.of || 0)];
+  const step = run.byName.get(name);
+  if (!step) return lookAtParameter(run, name);
+  const letters = step.axes ? step.axes.split(" ") : [];
+  const at = layout(letters);
+  const first = { row: Number(now.row || 0), column: Number(now.column || 0) };
+  const span = (axis, most, from) => (axis !== null && step.shape[axis] > most ? `${from}:${from + most}` : ":");
+  const part = partOf(step, {
+    text,
+    head,
+    rows: span(at.rows, ROWS, first.row),
+    columns: span(at.columns, COLUMNS, first.column),
+  });
+  const found = await numbers(run.run, name, part);
+  const view = matrix(found, {
+    rowNames: namesOf(run, step, at.rows, text),
+    columnNames: namesOf(run, step, at.columns, text),
+    peak: step.peak,
+    share: step.share,
+    hidden: run.hidden,
+    firstRow: first.row,
+    firstColumn: first.column,
+  });
+  const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a number, or move over them with the arrow keys.");
+  const tell = telling(run, step, view, { text, head, first }, readout);
+  return el(
+    "article",
+    { class: "look" },
+    el("h2", {}, name),
+    el("p", { class: "lead" }, letters.map((letter, axis) => `${run.axes[letter]} ${step.shape[axis]}`).join(" × ") || "one number"),
+    step.says ? el("p", { class: "idea" }, step.says) : null,
+    el("div", { class: "formula", html: step.math, "aria-label": step.formula }),
+    links(run, "made of", step.inputs),
+    links(run, "used by", run.users.get(name) || []),
+    chooseHead(step, head),
+    pager(step.shape, at, first),
+    await likeliest(run, step, text),
+    draw(view, tell),
+    readout,
+  );
+}
+
+function telling(run, step, view, { text, head, first }, readout) {
+  let asked = 0;
+  let waiting = null;
+  return (row, column) => {
+    const value = view.value(row, column);
+    readout.replaceChildren(
+      el("span", { class: "where" }, `${view.row(row)}, ${view.column(column)}: `),
+      el("span", { class: "exact" }, value <= run.hidden ? "never seen" : exact(value, view.kind)),
+    );
+    const number = ++asked;
+    clearTimeout(waiting);
+    waiting = setTimeout(async () => {
+      const query = `row=${first.row + row}&column=${first.column + column}&text=${text}&head=${head}`;
+      const { worked } = await ask(`api/runs/${run.run}/worked/${encodeURIComponent(step.name)}?${query}`).catch(() => ({}));
+      if (worked && number === asked) readout.append(el("span", { class: "worked" }, ` = ${worked}`));
+    }, 60);
+  };
+}
+
+async function lookAtParameter(run, name) {
+  const shape = run.parameters[name];
+  if (!shape) return el("p", { class: "note" }, `This run has no step called ${name}. Choose one from the list.`);
+  const now = state();
+  const first = { row: Number(now.row || 0), column: Number(now.column || 0) };
+  const at = { rows: shape.length > 1 ? 0 : null, columns: shape.length - 1 };
+  const parts = shape.map((size, axis) => {
+    const [most, from] = axis === at.rows ? [ROWS, first.row] : [COLUMNS, first.column];
+    return size > most ? `${from}:${from + most}` : ":";
+  });
+  const found = await numbers(run.run, name, parts.join(","));
+  const { peak } = await ask(`api/runs/${run.run}/parameters/${encodeURIComponent(name)}`);
+  const view = matrix(found, { peak, share: false, hidden: run.hidden, firstRow: first.row, firstColumn: first.column });
+  const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a number.");
+  const users = run.steps.filter((step) => step.inputs.includes(name)).map((step) => step.name);
+  return el(
+    "article",
+    { class: "look" },
+    el("h2", {}, name),
+    el("p", { class: "lead" }, `weights, ${shape.join(" × ")}`),
+    links(run, "used by", users),
+    pager(shape, at, first),
+    draw(view, (row, column) => {
+      readout.textContent = `${view.row(row)}, ${view.column(column)}: ${exact(view.value(row, column), view.kind)}`;
+    }),
+    readout,
+  );
+}
+
+/** The short name of a step, with its symbol. */
+export function titled(step) {
+  const name = last(step.name) === "output" ? step.name.split(".").slice(-2).join(".") : last(step.name);
+  return [symbol(step.symbol || "·"), el("span", {}, name)];
+}

@@ -1,0 +1,130 @@
+// The frame: choose a model, give it a text, look at the run in one of the views.
+
+import { ask, Refused, stream } from "./api.js";
+import { showAnswer, showTokens } from "./answer.js";
+import { el } from "./dom.js";
+import { address, begin, go, state, watch } from "./store.js";
+import { forgetTones } from "./tensor.js";
+import { turn, VIEWS } from "./views.js";
+
+const $ = (id) => document.getElementById(id);
+let run = null; // the run that is looked at
+let asked = ""; // what it was asked, as one text
+let drawing = 0;
+
+const saying = (sentence, refused = false) => {
+  $("said").textContent = sentence;
+  $("said").classList.toggle("refused", refused);
+};
+
+/** Do something that may be refused; what is on the screen stays. */
+async function trying(work) {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    saying(error.message, true);
+  }
+}
+
+const key = (now) => JSON.stringify([now.model, now.text, now.context, now.task]);
+
+async function follow(now) {
+  if (!now.model || now.text === undefined) return welcome();
+  if (key(now) !== asked) await make(now);
+  if (run) await drawView(now);
+}
+
+async function make(now) {
+  const body = { model: now.model, text: now.text, context: now.context || null, task: now.task || null };
+  fillForm(now);
+  saying(`${now.model} reads …`);
+  asked = key(now);
+  const mine = asked;
+  const opened = await ask(`api/models/${now.model}${now.task ? `?task=${now.task}` : ""}`);
+  if (["translation", "summarization", "generation"].includes(opened.task)) {
+    const strip = showTokens($("answer"));
+    for await (const token of stream(body)) if (mine === asked) strip.add(token);
+  }
+  const made = await ask("api/runs", body);
+  if (mine !== asked) return;
+  run = { ...made, byName: new Map(made.steps.map((step) => [step.name, step])), users: new Map() };
+  for (const step of run.steps) for (const name of step.inputs) run.users.set(name, [...(run.users.get(name) || []), step.name]);
+  saying("");
+  showAnswer($("answer"), run);
+  document.title = `${run.answer.said} · glassformer studio`;
+}
+
+async function drawView(now) {
+  const mine = ++drawing;
+  const name = VIEWS[now.view] ? now.view : "walk";
+  $("views").replaceChildren(
+    ...Object.entries(VIEWS).map(([each, [title]]) =>
+      el("a", { class: "tool", href: address({ view: each, head: null, row: null, column: null }), "aria-current": each === name ? "page" : null }, title),
+    ),
+    el("button", { class: "tool", type: "button", onclick: () => trying(verify) }, "Does it add up?"),
+  );
+  const drawn = await VIEWS[name][1](run);
+  if (mine === drawing) $("main").replaceChildren(drawn);
+}
+
+async function verify() {
+  saying("every step is computed again …");
+  saying((await ask(`api/runs/${run.run}/verified`)).said);
+}
+
+async function welcome() {
+  const models = await ask("api/models");
+  $("main").replaceChildren(
+    el("p", { class: "opening" }, "Choose a model and give it a text. Every number on the way to its answer can then be looked at."),
+    el(
+      "ul",
+      { class: "shelf" },
+      models.map(({ name, says }) => el("li", {}, el("a", { href: address({ model: name, text: EXAMPLES[name] || "I love data science" }) }, name), ` ${says}`)),
+    ),
+  );
+}
+
+const EXAMPLES = {
+  entities: "Angela Merkel lives in Berlin.",
+  sentiment: "What a waste of an evening.",
+  "tatoeba-en-fr": "Where is the station?",
+};
+
+function fillForm(now) {
+  $("model").value = now.model || "";
+  $("text").value = now.text || "";
+  $("context").value = now.context || "";
+  $("beside").hidden = !now.context && now.model !== "answers";
+}
+
+async function start() {
+  const models = await ask("api/models");
+  $("models").append(...models.map(({ name, says }) => el("option", { value: name }, says)));
+  $("ask").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const [model, text, context] = ["model", "text", "context"].map((name) => $(name).value);
+    asked = ""; // the same text may be run again
+    const before = location.hash;
+    go({ model, text, context: context || null, at: null, step: null, head: null, row: null, column: null });
+    if (location.hash === before) trying(() => follow(state()));
+  });
+  $("model").addEventListener("change", () => ($("beside").hidden = $("model").value !== "answers"));
+  $("text").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      $("ask").requestSubmit();
+    }
+  });
+  $("light").addEventListener("click", () => {
+    document.documentElement.classList.toggle("dark");
+    forgetTones();
+    trying(() => follow(state()));
+  });
+  if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark");
+  document.addEventListener("keydown", turn);
+  watch((now) => trying(() => follow(now)));
+  begin();
+}
+
+trying(start);

@@ -1,0 +1,31 @@
+// What is looked at, kept in the address: it can be sent to someone, and "back" goes back.
+
+const watchers = [];
+
+/** The state that the address says. */
+export function state() {
+  return Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+}
+
+/** The address of this state with some of it changed; null takes a part away. */
+export function address(changes) {
+  const next = { ...state(), ...changes };
+  for (const [key, value] of Object.entries(next)) if (value === null || value === undefined) delete next[key];
+  return `#${new URLSearchParams(next)}`;
+}
+
+/** Go there. */
+export function go(changes) {
+  location.hash = address(changes);
+}
+
+/** Be told of every change, and of the state at the beginning. */
+export function watch(seen) {
+  watchers.push(seen);
+}
+
+export function begin() {
+  const tell = () => watchers.forEach((seen) => seen(state()));
+  addEventListener("hashchange", tell);
+  tell();
+}

@@ -1,0 +1,173 @@
+// The views of a run: the guided walk, the map, attention.
+
+import { numbers } from "./api.js";
+import { el, last } from "./dom.js";
+import { look, namesOf, titled } from "./look.js";
+import { address, go, state } from "./store.js";
+import { bitmap, draw, heads, layout, matrix, partOf } from "./tensor.js";
+
+export const VIEWS = { walk: ["Walk", walk], map: ["Map", map], attention: ["Attention", attention] };
+
+// ---------------------------------------------------------------- walk: a step a screen
+
+async function walk(run) {
+  const order = run.chapters.flatMap((chapter) => chapter.steps.map((name) => ({ chapter, name })));
+  const at = Math.min(Math.max(Number(state().at || 0), 0), order.length - 1);
+  const { chapter, name } = order[at];
+  const opens = at === 0 || order[at - 1].chapter !== chapter;
+  const to = (place) => address({ view: "walk", at: place, step: null, head: null, row: null, column: null });
+  const bar = el("progress", { max: order.length, value: at + 1, "aria-label": "How far the walk is" });
+  return el(
+    "section",
+    { class: "walk" },
+    el(
+      "header",
+      { class: "turn" },
+      at > 0 ? el("a", { class: "tool", href: to(at - 1), rel: "prev" }, "← back") : null,
+      el("span", {}, `step ${at + 1} of ${order.length}`),
+      bar,
+      at + 1 < order.length ? el("a", { class: "tool", href: to(at + 1), rel: "next" }, "on →") : null,
+    ),
+    el("p", { class: "chapter" }, chapter.title),
+    opens && chapter.opening ? el("p", { class: "opening" }, chapter.opening) : null,
+    await look(run, name),
+  );
+}
+
+/** Back and forward by key, in the walk. */
+export function turn(event) {
+  if (state().view !== "walk" || event.target.closest("input, textarea, table, .heat")) return;
+  const link = { ArrowRight: "next", ArrowLeft: "prev" }[event.key];
+  const found = link && document.querySelector(`.turn a[rel=${link}]`);
+  if (found) found.click();
+}
+
+// ---------------------------------------------------------------- map: every step, and one of them whole
+
+async function map(run) {
+  const chosen = state().step || run.steps[run.steps.length - 1].name;
+  const box = el("input", { type: "search", placeholder: "find a step", "aria-label": "Find a step" });
+  const list = el("div", { class: "list" });
+  const fill = () => {
+    const wanted = box.value.trim().toLowerCase();
+    list.replaceChildren(
+      ...run.chapters.map((chapter) => {
+        const names = chapter.steps.filter((name) => name.toLowerCase().includes(wanted));
+        if (!names.length) return "";
+        const here = names.includes(chosen) || wanted;
+        return el(
+          "details",
+          { open: Boolean(here) || run.chapters.length < 9 },
+          el("summary", {}, chapter.title),
+          el(
+            "ol",
+            {},
+            names.map((name) =>
+              el(
+                "li",
+                {},
+                el(
+                  "a",
+                  {
+                    href: address({ view: "map", step: name, head: null, row: null, column: null }),
+                    title: name,
+                    "aria-current": name === chosen ? "true" : null,
+                  },
+                  titled(run.byName.get(name)),
+                ),
+              ),
+            ),
+          ),
+        );
+      }),
+    );
+  };
+  box.addEventListener("input", fill);
+  fill();
+  return el("section", { class: "map" }, el("nav", { "aria-label": "Steps" }, box, list), await look(run, chosen));
+}
+
+// ---------------------------------------------------------------- attention: all heads at a glance, one as lines
+
+async function attention(run) {
+  const layers = run.steps.filter((step) => step.name.endsWith(".weights") && step.axes.includes("H"));
+  if (!layers.length) return el("p", { class: "note" }, "This run has no attention.");
+  const chosen = run.byName.get(state().step || "") || layers[layers.length - 1];
+  const step = layers.includes(chosen) ? chosen : layers[layers.length - 1];
+  const head = Number(state().head || 0);
+  const grids = await Promise.all(layers.map((layer) => strip(run, layer, step, head)));
+  return el("section", { class: "attention" }, el("div", { class: "grids" }, grids), await oneHead(run, step, head));
+}
+
+async function strip(run, layer, chosen, head) {
+  const thumbs = [];
+  for (let each = 0; each < heads(layer); each++) {
+    const view = await viewOf(run, layer, each);
+    const picture = bitmap(view);
+    picture.classList.add("thumb");
+    const here = layer === chosen && each === head;
+    thumbs.push(
+      el(
+        "a",
+        { href: address({ view: "attention", step: layer.name, head: each }), "aria-current": here ? "true" : null, title: `${layer.name}, head ${each}` },
+        picture,
+      ),
+    );
+  }
+  const parts = layer.name.split(".");
+  return el("div", { class: "row" }, el("span", { class: "what" }, `${parts[0]} ${parts[2]} ${parts[3].replace("_attention", "")}`), thumbs);
+}
+
+async function viewOf(run, step, head) {
+  const at = layout(step.axes.split(" "));
+  return matrix(await numbers(run.run, step.name, partOf(step, { head })), {
+    rowNames: namesOf(run, step, at.rows),
+    columnNames: namesOf(run, step, at.columns),
+    peak: step.peak,
+    share: true,
+    hidden: run.hidden,
+  });
+}
+
+async function oneHead(run, step, head) {
+  const view = await viewOf(run, step, head);
+  const lines = el("div", { class: "lines" });
+  const show = (row) => fillLines(lines, view, row);
+  show(view.rows - 1);
+  return el(
+    "div",
+    { class: "one" },
+    el("h2", {}, `${step.name}, head ${head}`),
+    el("p", { class: "lead" }, "Each row looks at the columns; its shares add up to one. Point at a row to see where it looks."),
+    lines,
+    draw(view, (row) => show(row)),
+    el("p", {}, el("a", { class: "chip", href: address({ view: "map", step: step.name }) }, "the step itself")),
+  );
+}
+
+// Words on both sides, lines as strong as the share that the query takes of the key.
+function fillLines(box, view, row) {
+  const NS = "http://www.w3.org/2000/svg";
+  const high = Math.max(view.rows, view.columns) * 22 + 8;
+  const svg = document.createElementNS(NS, "svg");
+  svg.setAttribute("viewBox", `0 0 460 ${high}`);
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `where ${view.row(row)} looks`);
+  const add = (tag, attributes, content) => {
+    const node = document.createElementNS(NS, tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (content) node.textContent = content;
+    svg.append(node);
+    return node;
+  };
+  const y = (place) => place * 22 + 18;
+  for (let c = 0; c < view.columns; c++) {
+    add("line", { x1: 150, x2: 310, y1: y(row) - 4, y2: y(c) - 4, class: "look-line", "stroke-opacity": view.value(row, c) });
+  }
+  for (let r = 0; r < view.rows; r++) {
+    const word = add("text", { x: 142, y: y(r), "text-anchor": "end", class: r === row ? "here" : "" }, view.row(r));
+    word.addEventListener("mouseenter", () => fillLines(box, view, r));
+  }
+  for (let c = 0; c < view.columns; c++) add("text", { x: 318, y: y(c) }, view.column(c));
+  box.replaceChildren(svg);
+}

@@ -1,0 +1,174 @@
+"""The page in a real browser: what it shows is what the trace holds. Left out where there is no Chromium."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+import uvicorn
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+import glassformer as gf
+from glassformer.studio.app import create_app
+from glassformer.studio.safety import Guard
+from glassformer.studio.server import bound
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver here"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WAIT = 30  # seconds; a machine may be busy
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    listener, place = bound("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(Guard(create_app(), place.port), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield place.address
+    server.should_exit = True
+    thread.join(timeout=10)
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, "--window-size=1300,950", f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Open]:
+    def opened(**state: Any) -> Any:
+        browser.get("about:blank")
+        browser.get(address + ("#" + urlencode(state) if state else ""))
+        return browser
+
+    yield opened
+    wrong = [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]
+    assert not [each for each in wrong if "400 (Bad Request)" not in each["message"]]
+
+
+def seen(browser: Any, selector: str) -> Any:
+    return WebDriverWait(browser, WAIT).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector))
+
+
+def reads(browser: Any, selector: str, text: str) -> None:
+    WebDriverWait(browser, WAIT).until(
+        lambda driver: text in driver.find_element(By.CSS_SELECTOR, selector).text, f"{selector}: {text}"
+    )
+
+
+def numbers_in(browser: Any) -> list[list[float]]:
+    rows = browser.find_elements(By.CSS_SELECTOR, "table.numbers tbody tr")
+    titles = [[cell.get_attribute("title") for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
+    return [[float(title.replace("−", "-")) for title in row] for row in titles]
+
+
+def test_the_shelf_opens_a_model(page: Open) -> None:
+    browser = page()
+    seen(browser, ".shelf a[href*='worked-example']").click()
+    reads(browser, "#answer .whole", "j' aime la science des données")
+
+
+def test_the_walk_goes_step_by_step_and_shows_the_traces_numbers(page: Open) -> None:
+    trace = gf.load("worked-example").trace("I love data science")
+    browser = page(model="worked-example", text="I love data science", view="walk", at=7)
+    reads(browser, ".turn", "step 8 of")
+    name = browser.find_element(By.CSS_SELECTOR, "h2").text
+    assert numbers_in(browser) == trace[name].value.reshape(-1, trace[name].value.shape[-1]).tolist()
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
+    reads(browser, ".turn", "step 9 of")
+    after = browser.find_element(By.CSS_SELECTOR, "h2").text
+    assert after != name
+    assert numbers_in(browser) == trace[after].value.reshape(-1, trace[after].value.shape[-1]).tolist()
+    browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_LEFT)
+    reads(browser, ".turn", "step 8 of")
+
+
+def test_a_number_says_how_it_came_about(page: Open) -> None:
+    name = "encoder.layers.0.self_attention.query"
+    browser = page(model="worked-example", text="I love data science", view="map", step=name)
+    cell = seen(browser, "table.numbers td[data-row='0'][data-column='0']")
+    browser.execute_script("arguments[0].focus()", cell)
+    reads(browser, ".readout", "1.87·(−0.93) + 1.09·(−0.26)")
+
+
+def test_labels_are_bars_with_the_models_shares(page: Open) -> None:
+    answer = gf.load("sentiment")("What a waste of an evening.")
+    browser = page(model="sentiment", text="What a waste of an evening.", view="map")
+    reads(browser, "#answer", answer.label)
+    meters = browser.find_elements(By.CSS_SELECTOR, "#answer meter")
+    shown = {each.get_attribute("aria-label"): float(each.get_attribute("value")) for each in meters}
+    assert shown == pytest.approx(dict(answer.probabilities), rel=1e-6)
+
+
+def test_names_stand_in_colour_in_their_text(page: Open) -> None:
+    browser = page(model="entities", text="Angela Merkel lives in Berlin.", view="map")
+    seen(browser, "#answer mark")
+    assert [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#answer mark")] == [
+        "Angela MerkelPER",
+        "BerlinLOC",
+    ]
+
+
+def test_attention_has_every_head_of_every_layer(page: Open) -> None:
+    trace = gf.load("tatoeba-en-fr").trace("Where is the station?")
+    layers = trace.select("*.weights")
+    browser = page(
+        model="tatoeba-en-fr", text="Where is the station?", view="attention", step=layers[-1].name, head=2
+    )
+    seen(browser, ".attention .lines svg")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".grids .thumb")) == sum(
+        each.value.shape[1] for each in layers
+    )
+    flat = [value for row in numbers_in(browser) for value in row]
+    assert flat == pytest.approx(layers[-1].value[0, 2].flatten().tolist(), rel=1e-6)
+
+
+def test_a_refusal_is_a_sentence_and_loses_nothing(page: Open) -> None:
+    browser = page(model="worked-example", text="I love data science", view="walk")
+    reads(browser, "#answer .whole", "j' aime")
+    before = browser.find_element(By.ID, "main").text
+    field = browser.find_element(By.ID, "model")
+    field.clear()
+    field.send_keys("no such model")
+    browser.find_element(By.CSS_SELECTOR, "#ask button").click()
+    reads(browser, "#said", "is no folder and no model that ships")
+    assert browser.find_element(By.ID, "main").text == before
+    assert "j' aime" in browser.find_element(By.ID, "answer").text
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+@pytest.mark.parametrize("view", ["walk", "map", "attention"])
+def test_nothing_is_wider_than_the_window(page: Open, width: int, view: str, tmp_path: Path) -> None:
+    browser = page(model="sentiment", text="What a waste of an evening.", view=view)
+    browser.set_window_size(width, 950)
+    seen(browser, "#main h2")
+    wide = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
+    browser.save_screenshot(str(tmp_path / f"{view}-{width}.png"))
+    browser.set_window_size(1300, 950)
+    assert wide <= 0
