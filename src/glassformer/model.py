@@ -1,10 +1,14 @@
 """The transformer: tokens, an encoder, a decoder or both, and a head."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
+from glassformer.glass.touch import Touch
 from glassformer.glass.trace import Trace
 from glassformer.nn.cache import Cache
 from glassformer.nn.heads import make_head
@@ -37,6 +41,8 @@ class Transformer(Part):
         if config.stack != "encoder":
             self.decoder = Stack(config, config.decoder_layers, causal=True, cross=self.encoder is not None)
         self.segments = config.segments
+        self.touch: Touch | None = None  # edits in force; every run feels them
+        self.touch_alone: Trace | None = None  # hands them the steps of runs that nobody looks at
         self.head = make_head(config, self.tokens)
         for path, part in self.named_modules():
             if isinstance(part, Part):
@@ -76,7 +82,33 @@ class Transformer(Part):
             cache=cache,
             trace=trace,
         )
-        y: Tensor = self.head(x, source_mask if self.decoder is None else target_mask, trace)
+        mask = source_mask if self.decoder is None else target_mask
+        y: Tensor = self.head(x, mask, self.touched(trace))
+        return y
+
+    def touched(self, trace: Trace | None) -> Trace | None:
+        """The trace of a run, which knows of the edits in force; where nobody looks and there are any, a blind one."""
+        if self.touch is None:
+            return trace
+        if trace is None:
+            return self.touch_alone
+        trace.touch = self.touch
+        return trace
+
+    @contextmanager
+    def touching(self, touch: Touch) -> Iterator[None]:
+        """These edits in force for a while, in place of any others."""
+        before = self.touch, self.touch_alone
+        self.touch, self.touch_alone = touch, Trace.blind(touch)
+        try:
+            yield
+        finally:
+            self.touch, self.touch_alone = before
+
+    def scored(self, x: Tensor, chosen: Tensor | tuple[slice, int]) -> Tensor:
+        """What the head says at chosen rows of (B, T, C); under edits, which ask where each stands, it reads all."""
+        trace = self.touched(None)
+        y: Tensor = self.head(x[chosen]) if trace is None else self.head(x, None, trace)[chosen]
         return y
 
     def body(
@@ -92,6 +124,7 @@ class Transformer(Part):
         trace: Trace | None = None,
     ) -> Tensor:
         """The same arguments -> (B, T, C), what the head is given."""
+        trace = self.touched(trace)
         if self.encoder is not None and memory is None:
             memory = self.encode(required(source, "source"), source_mask, segments, trace)
         if self.decoder is None:
@@ -120,6 +153,7 @@ class Transformer(Part):
         """Ids (B, S) -> memory (B, S, C): the source, read once."""
         if self.encoder is None:
             raise InputError("this model is a decoder alone: it has no encoder; give the text as target")
+        trace = self.touched(trace)
         table = self.tokens if self.source_tokens is None else self.source_tokens
         segment_ids = self.segmented(source, segments)
         memory: Tensor = self.encoder(source, source_mask, table, segment_ids=segment_ids, trace=trace)

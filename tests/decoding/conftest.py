@@ -44,8 +44,8 @@ class ScriptedModel:
         ]
         return torch.tensor(said, dtype=torch.float64)[:, None].expand(-1, target.shape[1], -1)
 
-    def head(self, hidden: Tensor) -> Tensor:
-        return hidden
+    def scored(self, hidden: Tensor, chosen: tuple[slice, int]) -> Tensor:
+        return hidden[chosen]
 
 
 @pytest.fixture(scope="session")

@@ -65,8 +65,7 @@ class Reader:
             seen: Tensor = self.model(**given, trace=trace)[:, -1]
             return seen
         self.hidden = self.model.body(**given)
-        logits: Tensor = self.model.head(self.hidden[:, -1])
-        return logits
+        return self.model.scored(self.hidden, (slice(None), -1))
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows, in this order."""
@@ -92,7 +91,7 @@ class Reader:
         place = torch.arange(width, device=kept.device)
         self.ids = self.ids[:, -width:]
         self.real = place >= width - kept[:, None]
-        self.cache = Cache()
+        self.cache = self.cache.begin_again(count - kept)
         return self.ids
 
 

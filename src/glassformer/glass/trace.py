@@ -18,8 +18,10 @@ from glassformer.glass.conclusion.kinds import conclusion_of
 from glassformer.glass.names import Known, Names
 from glassformer.glass.naming import Keep, chosen, first_fitting, let_go, unknown
 from glassformer.glass.plain import as_plain, from_plain
+from glassformer.glass.standing import Standing
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.store import Saved
+from glassformer.glass.touch import Touch
 from glassformer.glass.verify import Verification, verify
 from glassformer.glass.views import view
 
@@ -62,6 +64,17 @@ class Trace(Mapping[str, Step]):
         self.wanted: str = ""  # the answer that a loss was made for
         self.conclusion: Conclusion | None = None  # how the answer follows from the last step
         self.names = Names()  # the words and labels of the model that was traced
+        self.touch: Touch | None = None  # the edits in force for the whole model
+        self.begun: int | None = None  # how many of the decoder's tokens were there before the first was written
+        self._standing: Standing | None = None  # of the stack that ran last
+        self._blind = False
+
+    @classmethod
+    def blind(cls, touch: Touch) -> Trace:
+        """One that records nothing and only hands each step to the edits in force."""
+        trace = cls(())
+        trace.touch, trace._blind = touch, True
+        return trace
 
     def __getitem__(self, name: str) -> Step:
         if name not in self._steps:
@@ -109,20 +122,28 @@ class Trace(Mapping[str, Step]):
         for pattern in self._edits:
             Keep(pattern).check(self._taken)
 
+    def stand(self, standing: Standing) -> None:
+        """From here on steps are of this stack, whose rows stand there in their texts."""
+        self._standing = standing
+
     def know(self, parameters: Iterable[tuple[str, Tensor]]) -> None:
         """Learn the names of the parameters, so that steps can name their inputs."""
+        if self._blind:
+            return
         for name, parameter in parameters:
             self.parameters[name] = parameter.detach()
             self._names[id(parameter)] = weakref.ref(parameter), name
 
     def knows(self, value: Tensor) -> bool:
         """Whether this very tensor is a parameter or an earlier step."""
-        return self._called(value) is not None
+        return self._blind or self._called(value) is not None
 
     def wants(self, name: str) -> bool:
         """Whether a step that nothing else is made from is worth computing; its name is known from now on."""
         if self.keep(name) or first_fitting(self._edits, name) is not None:
             return True
+        if self._blind:
+            return False
         self._taken[name] = None
         return False
 
@@ -136,14 +157,19 @@ class Trace(Mapping[str, Step]):
         constants: Mapping[str, Any],
     ) -> Tensor:
         """Record a step and return its value, replaced if an edit says so."""
+        if self._blind:
+            return self._touched(name, axes, value)
         sources = tuple(self._name_of(source, name) for source in inputs if source is not None)
         if name in self._taken:
             raise ValueError(f"{name} is recorded twice in one trace; use a new Trace for each run")
         self._check_axes(name, axes, value)
-        pattern = first_fitting(self._edits, name) if self._edits else None
+        made, pattern = value, first_fitting(self._edits, name) if self._edits else None
         if pattern is not None:
             value = self._replaced(name, value, self._edits[pattern])
-        elif self._called(value) is not None:
+        if self.touch is not None:
+            value = self._touched(name, axes, value)
+        edited = value is not made
+        if not edited and self._called(value) is not None:
             value = value.view_as(
                 value
             )  # a value that already has a name gets a second one without losing its first
@@ -151,8 +177,11 @@ class Trace(Mapping[str, Step]):
         self._taken[name] = None
         if self.keep(name):
             held = value.detach() if value.requires_grad else value
-            self._steps[name] = Step(name, axes, held, key, sources, dict(constants), pattern is not None, self._itself)
+            self._steps[name] = Step(name, axes, held, key, sources, dict(constants), edited, self._itself)
         return value
+
+    def _touched(self, name: str, axes: str, value: Tensor) -> Tensor:
+        return value if self.touch is None else self.touch(name, axes, value, self._standing)
 
     def _called(self, value: Tensor) -> str | None:
         known = self._names.get(id(value))

@@ -11,6 +11,9 @@ class Cache:
         self.kept: dict[str, tuple[Tensor, Tensor]] = {}
         self.of_source: set[str] = set()  # the attentions whose keys and values are those of the source
         self.length = 0  # positions of the target seen before this run
+        self.begun: Tensor | None = None  # tokens of each row before the first was written; set where edits ask
+        self.left_out: Tensor | int = 0  # how many of the first tokens of each row are held no more
+        self.by_edits: dict[str, Tensor] = {}  # what edits keep between readings, a row for each of ours
 
     def past(self, path: str) -> tuple[Tensor, Tensor] | None:
         """What this attention has kept so far: two of (B, G, K, D)."""
@@ -30,6 +33,17 @@ class Cache:
         for path, (key, value) in self.kept.items():
             if sources or path not in self.of_source:
                 self.kept[path] = key.index_select(0, rows), value.index_select(0, rows)
+        self.by_edits = {name: value.index_select(0, rows) for name, value in self.by_edits.items()}
+        if self.begun is not None:
+            self.begun = self.begun[rows]
+        if isinstance(self.left_out, Tensor):
+            self.left_out = self.left_out[rows]
+
+    def begin_again(self, left_out: Tensor) -> "Cache":
+        """An empty one for the same rows without their first tokens: (N,), how many are left out of each."""
+        anew = Cache()
+        anew.begun, anew.by_edits, anew.left_out = self.begun, self.by_edits, self.left_out + left_out
+        return anew
 
 
 def appended(past: Tensor, new: Tensor) -> Tensor:

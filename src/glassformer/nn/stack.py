@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
+from glassformer.glass.standing import PADDING, Standing, numbered
 from glassformer.glass.trace import Trace
 from glassformer.nn.attention import Visibility, mask_of
 from glassformer.nn.cache import Cache
@@ -49,6 +50,8 @@ class Stack(Part):
         seen = 0 if cache is None else cache.length
         self.check_length(seen + ids.shape[1])
         if trace is not None:
+            if trace.touch is not None:
+                trace.stand(self.standing(ids, attention_mask, memory, memory_mask, cache, trace.begun))
             ids = self.step("ids", "B T", ids, trace, "given")
             attention_mask = self.given("attention_mask", "B K", attention_mask, trace)
             segment_ids = self.given("segment_ids", "B T", segment_ids, trace)
@@ -83,6 +86,28 @@ class Stack(Part):
         if value is None or trace.knows(value):
             return value
         return self.step(name, axes, value, trace, "given")
+
+    def standing(
+        self,
+        ids: Tensor,
+        attention_mask: Tensor | None,
+        memory: Tensor | None,
+        memory_mask: Tensor | None,
+        cache: Cache | None,
+        begun: int | None,
+    ) -> Standing:
+        """Where what is read stands in its texts, for edits that ask."""
+        source = None if memory is None else numbered(memory_mask, memory)
+        if cache is None:
+            given = torch.full((len(ids),), begun, device=ids.device) if begun and self.causal else None
+            return Standing(numbered(attention_mask, ids), 0, given, source, {})
+        like = ids.new_empty(len(ids), cache.length + ids.shape[1])
+        numbers = numbered(attention_mask, like)
+        if isinstance(cache.left_out, Tensor):
+            numbers = torch.where(numbers == PADDING, numbers, numbers + cache.left_out[:, None])
+        if cache.begun is None:
+            cache.begun = numbers.amax(1) + 1
+        return Standing(numbers, cache.length, cache.begun, source, cache.by_edits)
 
     def numbered(self, attention_mask: Tensor | None, ids: Tensor, seen: int) -> Tensor:
         """(B, past + T): how many real tokens stand before each; padding, on either side, does not count."""

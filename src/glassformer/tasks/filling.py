@@ -82,7 +82,7 @@ class Filling:
                 target_mask=batch.target_mask,
                 segments=batch.segments,
             )
-            scores = model.head(rows[hidden])
+            scores = model.scored(rows, hidden)
             found = iter(precise(scores).softmax(-1).cpu())
             for number, encoding in zip(numbers, lot, strict=True):
                 yield number, self.fill(encoding, [next(found) for _ in self.hidden(encoding)], top)

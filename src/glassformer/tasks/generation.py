@@ -166,7 +166,7 @@ class Generation:
         read = [*ids, *answer.ids[:-1]]
         batch = Batch(target=torch.tensor([read], device=model.tokens.weight.device))
         tokens = {"decoder": [list(map(self.tokenizer.token, read))]}
-        return Run(batch, tokens, answer.text, written(answer, decoding))
+        return Run(batch, tokens, answer.text, written(answer, decoding), begun=len(ids))
 
     def watched(self, options: Mapping[str, Any]) -> Decoding:
         """How a text is written that is looked at: a few new tokens, unless more are asked for."""

@@ -1,6 +1,7 @@
 """A model as its user knows it: text in, answer out, and every number in between."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.foreign import reading
+from glassformer.glass.edits import AnyEdit, Look
 from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.names import Names
 from glassformer.glass.trace import Edit, Trace
@@ -19,6 +21,7 @@ from glassformer.pretrained import Checkpoint
 from glassformer.tasks.answering import Answering
 from glassformer.tasks.chat import Chat
 from glassformer.tasks.classification import Classification
+from glassformer.tasks.editing import in_force
 from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import GeneratedText, Generation
 from glassformer.tasks.hidden import Hidden
@@ -151,6 +154,7 @@ class Model:
 
     def _traced(self, run: Run, trace: Trace) -> Trace:
         trace.names = self.names
+        trace.begun = run.begun
         with torch.inference_mode():
             self.transformer(**run.batch.inputs(), trace=trace)
         trace.check()
@@ -172,6 +176,21 @@ class Model:
                     f"here, only {', '.join(known)}"
                 )
         return self.task
+
+    @contextmanager
+    def edit(self, *edits: AnyEdit) -> Iterator["Model"]:
+        """The model with some of its values or weights replaced, until the context is left.
+
+        Edits are what `zero`, `mean`, `replace`, `patch`, `steer` and `weight` in glassformer.inspection return. They
+        work in their order, those of an outer context first, on every run: answers, streams, beams, batches, traces.
+        """
+
+        def looking(pattern: str) -> Look:
+            few: dict[str, Any] = {"max_new_tokens": 1} if isinstance(self.task, Generation) else {}
+            return lambda text: self.trace(text, keep=pattern, **few)
+
+        with in_force(self.transformer, edits, looking):
+            yield self
 
     def loss(
         self, wanted: Wanted, label_smoothing: float = 0.0, trace: Trace | None = None

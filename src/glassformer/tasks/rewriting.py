@@ -327,7 +327,7 @@ class Rewriting:
             "decoder": [list(map(self.tokenizer.token, read))],
         }
         made = written(best, task.decided(decoding))
-        return Run(batch.to(model.tokens.weight.device), tokens, best.text, made)
+        return Run(batch.to(model.tokens.weight.device), tokens, best.text, made, begun=1)
 
     def _one(self, model: Transformer, text: str) -> Batch:
         return self.question(self.sources([text], model.config)).to(model.tokens.weight.device)

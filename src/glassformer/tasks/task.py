@@ -19,6 +19,7 @@ class Run:
     tokens: dict[str, list[list[str]]]  # "encoder", "decoder": the tokens of each text
     answer: str
     conclusion: Conclusion | None = None  # how the answer follows from the run's last step
+    begun: int | None = None  # of an answer that is written: how many of its tokens were there before the first
 
     @property
     def segments(self) -> dict[str, list[list[int]]]:
