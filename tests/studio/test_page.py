@@ -149,6 +149,17 @@ def test_attention_has_every_head_of_every_layer(page: Open) -> None:
     assert flat == pytest.approx(layers[-1].value[0, 2].flatten().tolist(), rel=1e-6)
 
 
+def test_the_tree_of_a_beam_search(page: Open) -> None:
+    own = gf.load("tatoeba-en-fr").trace_generation("Where is the station?", num_beams=3).written.tree
+    assert own is not None
+    browser = page(model="tatoeba-en-fr", text="Where is the station?", view="beams", beams=3)
+    seen(browser, ".tree svg .node")
+    shown = browser.find_elements(By.CSS_SELECTOR, ".tree svg .node")
+    assert [each.get_attribute("textContent") for each in shown] == [node.token for node in own.nodes]
+    chosen = browser.find_elements(By.CSS_SELECTOR, ".tree svg .node.chosen")
+    assert [each.get_attribute("textContent") for each in chosen] == [node.token for node in own.answer]
+
+
 def test_a_refusal_is_a_sentence_and_loses_nothing(page: Open) -> None:
     browser = page(model="worked-example", text="I love data science", view="walk")
     reads(browser, "#answer .whole", "j' aime")

@@ -1,6 +1,7 @@
 """What the studio's server hands out is what the trace holds; what it is asked wrongly it says in a sentence."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,34 @@ def test_how_a_number_came_about_and_what_is_likeliest(client: TestClient) -> No
     assert rows[0][0]["name"] == "j'"
 
 
+def test_a_search_is_the_whole_tree(client: TestClient) -> None:
+    run = made(client, "tatoeba-en-fr")["run"]
+    told = client.get(f"/api/runs/{run}/beams", params={"beams": 3}).json()
+    own = gf.load("tatoeba-en-fr").trace_generation("Where is the station?", num_beams=3)
+    tree = own.written.tree
+    assert tree is not None
+    assert told["answer"] == own.answer
+    assert [node["id"] for node in told["nodes"]] == [node.id for node in tree.nodes]
+    assert [node["score"] for node in told["nodes"]] == [node.score for node in tree.nodes]
+    assert client.get(f"/api/runs/{run}/beams", params={"beams": 99}).status_code == 400
+    labels = made(client, "sentiment")["run"]
+    assert "writes no text" in client.get(f"/api/runs/{labels}/beams").json()["error"]
+
+
+def test_a_run_is_taken_home(client: TestClient, tmp_path: Path) -> None:
+    run, trace = made(client, "worked-example")["run"], trace_of("worked-example")
+    for kind in [each["kind"] for each in client.get("/api/takes").json()]:
+        found = client.get(f"/api/runs/{run}/take/{kind}")
+        assert found.status_code == 200
+        assert f'filename="worked-example-{run}.' in found.headers["content-disposition"]
+        assert len(found.content) > 1000
+    (tmp_path / "a.safetensors").write_bytes(client.get(f"/api/runs/{run}/take/trace").content)
+    opened = Trace.load(tmp_path / "a.safetensors")
+    assert list(opened) == list(trace)
+    assert opened.answer == trace.answer
+    assert "no 'zip' to take" in client.get(f"/api/runs/{run}/take/zip").json()["error"]
+
+
 def test_it_adds_up(client: TestClient) -> None:
     run = made(client, "worked-example")
     verified = client.get(f"/api/runs/{run['run']}/verified").json()
@@ -153,6 +182,6 @@ def test_the_page_and_what_it_needs_is_there(client: TestClient) -> None:
     for path in ("studio.css", "js/main.js", "shared/palette.css", "icon.svg"):
         assert path in page
         assert client.get(f"/{path}").status_code == 200
-    for script in ("api", "answer", "dom", "look", "store", "tensor", "views"):
+    for script in ("answer", "api", "beams", "dom", "look", "store", "tensor", "views"):
         assert client.get(f"/js/{script}.js").status_code == 200
     assert client.get("/../pyproject.toml").status_code == 404

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
@@ -17,6 +17,7 @@ from glassformer.errors import InputError
 from glassformer.studio.runs import LONGEST, Runs
 from glassformer.studio.shelf import Shelf
 from glassformer.studio.streams import tokens
+from glassformer.studio.takes import TAKES, taken
 from glassformer.studio.values import numbers
 
 STATIC = Path(str(files("glassformer") / "studio" / "static"))
@@ -86,6 +87,20 @@ def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
     @app.get("/api/runs/{number}/likeliest/{name}")
     def likeliest(number: int, name: str, text: int = 0, top: int = 8) -> list[list[dict[str, Any]]]:
         return runs.get(number).likeliest(name, text=text, top=top)
+
+    @app.get("/api/runs/{number}/beams")
+    def beams(number: int, beams: Annotated[int, Query(ge=2, le=16)] = 4) -> dict[str, Any]:
+        return runs.get(number).beams(beams)
+
+    @app.get("/api/takes")
+    def takes() -> list[dict[str, str]]:
+        return [{"kind": kind, "title": take.title} for kind, take in TAKES.items()]
+
+    @app.get("/api/runs/{number}/take/{kind}")
+    def take(number: int, kind: str) -> Response:
+        name, media_type, content = taken(runs.get(number), kind)
+        headers = {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(content, media_type=media_type, headers=headers)
 
     @app.get("/api/runs/{number}/verified")
     def verified(number: int) -> dict[str, Any]:

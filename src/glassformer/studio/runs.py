@@ -1,6 +1,7 @@
 """Runs that the page looks at: each a trace with its answer, described once and handed out number by number."""
 
 import itertools
+import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -18,6 +19,8 @@ from glassformer.show.numbers import HIDDEN, PRECISION
 from glassformer.show.page import SHARES, peak
 from glassformer.show.worked import Writer
 from glassformer.studio.shelf import Opened
+from glassformer.tasks.generation import Generation
+from glassformer.tasks.rewriting import Rewriting
 
 ROOM = 2 * 2**30  # bytes of numbers that are kept; the oldest runs make room
 LONGEST = 100_000  # characters of a text
@@ -130,6 +133,20 @@ class Kept:
             ]
             for numbers, shares in zip(found.indices.tolist(), found.values.tolist(), strict=True)
         ]
+
+
+    def beams(self, beams: int) -> dict[str, Any]:
+        """The whole tree of a beam search for this text."""
+        if not isinstance(self.opened.model.task, Generation | Rewriting):
+            raise InputError(f"{self.opened.name} writes no text, so it searches none")
+        with self.opened.lock:
+            found = self.opened.model.trace_generation(self.text, keep=(), num_beams=beams)
+        tree = found.written.tree
+        assert tree is not None, "a search with beams grows a tree"
+        told = tree.as_dict()
+        for node in told["nodes"]:
+            node["probability"] = math.exp(node["log_probability"])
+        return {"answer": found.answer, **told}
 
 
 class Runs:

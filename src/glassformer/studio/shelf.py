@@ -1,5 +1,6 @@
 """The models that a studio has open: those that ship, folders, hub names; the least used ones make room."""
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
@@ -20,6 +21,11 @@ class Opened:
     model: Model
     names: Names
     lock: Lock = field(default_factory=Lock)
+
+    @property
+    def path_name(self) -> str:
+        """Its name as a part of a file's name."""
+        return re.sub(r"[^\w.-]+", "-", self.name).strip("-.") or "model"
 
     def described(self) -> dict[str, Any]:
         """What the page says of it."""

@@ -11,6 +11,7 @@ const $ = (id) => document.getElementById(id);
 let run = null; // the run that is looked at
 let asked = ""; // what it was asked, as one text
 let drawing = 0;
+let takes = []; // the kinds of files in which a run can be taken home
 
 const saying = (sentence, refused = false) => {
   $("said").textContent = sentence;
@@ -57,12 +58,19 @@ async function make(now) {
 
 async function drawView(now) {
   const mine = ++drawing;
-  const name = VIEWS[now.view] ? now.view : "walk";
+  const views = Object.entries(VIEWS).filter(([, [, , fits]]) => fits(run));
+  const name = views.some(([each]) => each === now.view) ? now.view : "walk";
   $("views").replaceChildren(
-    ...Object.entries(VIEWS).map(([each, [title]]) =>
+    ...views.map(([each, [title]]) =>
       el("a", { class: "tool", href: address({ view: each, head: null, row: null, column: null }), "aria-current": each === name ? "page" : null }, title),
     ),
     el("button", { class: "tool", type: "button", onclick: () => trying(verify) }, "Does it add up?"),
+    el(
+      "span",
+      { class: "take" },
+      "Take: ",
+      takes.map(({ kind, title }) => el("a", { class: "chip", href: `api/runs/${run.run}/take/${kind}`, download: true }, title)),
+    ),
   );
   const drawn = await VIEWS[name][1](run);
   if (mine === drawing) $("main").replaceChildren(drawn);
@@ -100,6 +108,7 @@ function fillForm(now) {
 
 async function start() {
   const models = await ask("api/models");
+  takes = await ask("api/takes");
   $("models").append(...models.map(({ name, says }) => el("option", { value: name }, says)));
   $("ask").addEventListener("submit", (event) => {
     event.preventDefault();

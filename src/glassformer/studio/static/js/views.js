@@ -1,12 +1,22 @@
 // The views of a run: the guided walk, the map, attention.
 
 import { numbers } from "./api.js";
-import { el, last } from "./dom.js";
+import { beams } from "./beams.js";
+import { el } from "./dom.js";
 import { look, namesOf, titled } from "./look.js";
-import { address, go, state } from "./store.js";
+import { address, state } from "./store.js";
 import { bitmap, draw, heads, layout, matrix, partOf } from "./tensor.js";
 
-export const VIEWS = { walk: ["Walk", walk], map: ["Map", map], attention: ["Attention", attention] };
+const always = () => true;
+const writes = (run) => ["translation", "summarization", "generation"].includes(run.model.task);
+
+/** name -> its title, what draws it, and for which runs there is such a view. */
+export const VIEWS = {
+  walk: ["Walk", walk, always],
+  map: ["Map", map, always],
+  attention: ["Attention", attention, always],
+  beams: ["Beams", beams, writes],
+};
 
 // ---------------------------------------------------------------- walk: a step a screen
 
