@@ -13,6 +13,7 @@ from tokenizers import models, processors
 
 from glassformer.errors import InputError
 from glassformer.text import kinds, published
+from glassformer.text.cutting import Cutter, Tokenization
 from glassformer.text.special import PRESETS, Special
 
 
@@ -60,6 +61,7 @@ class Tokenizer:
         self.bos_id, self.eos_id = self._part("bos"), self._part("eos")
         self.cls_id, self.sep_id, self.mask_id = self._part("cls"), self._part("sep"), self._part("mask")
         self.special_ids = frozenset(number for part in parts if (number := self._part(part)) is not None)
+        self.cutter: Cutter | None = None  # made when a text is first walked through
         self.closed = _is_closed(backend)
         self.prefix = _prefix(backend)
 
@@ -153,6 +155,13 @@ class Tokenizer:
         raw = self.backend.encode_batch(_together(texts, pairs), add_special_tokens=special)
         return [self._encoding(one) for one in raw]
 
+    def steps(self, text: str) -> Tokenization:
+        """How a text becomes ids: normalized, cut into words, each word merge by merge (or match by match)."""
+        self._refuse_unknown([text])
+        if self.cutter is None:
+            self.cutter = Cutter(self.backend)
+        return self.cutter.cut(text)
+
     def ids(self, texts: Sequence[str], special: bool = True) -> list[list[int]]:
         """Only the ids of many texts, several times faster than `encode_batch`."""
         self._refuse_unknown(texts)
@@ -172,6 +181,7 @@ class Tokenizer:
     def add(self, tokens: Sequence[str]) -> None:
         """Give the vocabulary more special tokens, such as the marks of gaps."""
         self.backend.add_special_tokens(list(tokens))
+        self.cutter = None
 
     def word_starts(self) -> list[bool]:
         """For each id, whether its token begins a word: where words go on with ##, or begin with a space's mark."""
