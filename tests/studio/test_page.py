@@ -16,6 +16,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 import glassformer as gf
+from glassformer.inspection import weight
 from glassformer.studio.app import create_app
 from glassformer.studio.safety import Guard
 from glassformer.studio.server import bound
@@ -158,6 +159,26 @@ def test_the_tree_of_a_beam_search(page: Open) -> None:
     assert [each.get_attribute("textContent") for each in shown] == [node.token for node in own.nodes]
     chosen = browser.find_elements(By.CSS_SELECTOR, ".tree svg .node.chosen")
     assert [each.get_attribute("textContent") for each in chosen] == [node.token for node in own.answer]
+
+
+def test_a_change_stands_beside_what_was_and_is_taken_back(page: Open) -> None:
+    name = "encoder.layers.0.self_attention.query.weight"
+    model = gf.load("worked-example")
+    browser = page(model="worked-example", text="I love data science", view="map", step=name)
+    cell = seen(browser, "table.numbers td[data-row='0'][data-column='1']")
+    browser.execute_script("arguments[0].focus()", cell)
+    browser.find_element(By.CSS_SELECTOR, ".touch summary").click()
+    number = browser.find_element(By.CSS_SELECTOR, ".touch input[type='number']")
+    number.clear()
+    number.send_keys("3")
+    browser.find_element(By.CSS_SELECTOR, ".touch button").click()
+    with model.edit(weight(name, 3, row=0, column=1)):
+        after = str(model("I love data science"))
+    reads(browser, "#answer .after", after)
+    assert str(model("I love data science")) in browser.find_element(By.CSS_SELECTOR, "#answer .before").text
+    browser.back()
+    WebDriverWait(browser, WAIT).until(lambda driver: not driver.find_elements(By.CSS_SELECTOR, ".edits"))
+    assert not browser.find_elements(By.CSS_SELECTOR, "#answer .after")
 
 
 def test_a_refusal_is_a_sentence_and_loses_nothing(page: Open) -> None:

@@ -18,6 +18,7 @@ from glassformer.studio.runs import LONGEST, Runs
 from glassformer.studio.shelf import Shelf
 from glassformer.studio.streams import tokens
 from glassformer.studio.takes import TAKES, taken
+from glassformer.studio.touch import EditAsked, edits_of
 from glassformer.studio.values import numbers
 
 STATIC = Path(str(files("glassformer") / "studio" / "static"))
@@ -34,6 +35,7 @@ class Asked(BaseModel):
     text: str
     context: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    edits: list[EditAsked] = Field(default_factory=list, max_length=64)
 
 
 def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
@@ -62,7 +64,8 @@ def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
     @app.post("/api/runs")
     def make(asked: Asked) -> dict[str, Any]:
         opened = shelf.open(asked.model, asked.task)
-        return runs.make(opened, asked.text, asked.context, asked.options).manifest()
+        edits = edits_of(asked.edits)
+        return runs.make(opened, asked.text, asked.context, asked.options, edits).manifest()
 
     @app.get("/api/runs/{number}")
     def manifest(number: int) -> dict[str, Any]:
@@ -117,9 +120,9 @@ def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
     def stream(asked: Asked) -> StreamingResponse:
         if len(asked.text) > LONGEST:
             raise InputError(f"the text has {len(asked.text):,} characters; {LONGEST:,} at most can be read")
-        opened = shelf.open(asked.model, asked.task)
+        opened, edits = shelf.open(asked.model, asked.task), edits_of(asked.edits)
         return StreamingResponse(
-            as_events(lambda: tokens(opened, asked.text, asked.options)), media_type="text/event-stream"
+            as_events(lambda: tokens(opened, asked.text, asked.options, edits)), media_type="text/event-stream"
         )
 
     @app.get("/api/{rest:path}")

@@ -3,12 +3,13 @@
 import itertools
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from threading import Lock
 from typing import Any
 
 from glassformer.errors import InputError
+from glassformer.glass.edits import AnyEdit
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
 from glassformer.show.board import Board
@@ -158,13 +159,20 @@ class Runs:
         self.numbers = itertools.count(1)
         self.lock = Lock()
 
-    def make(self, opened: Opened, text: str, context: str | None, options: Mapping[str, Any]) -> Kept:
-        """Run a model and keep every number of it."""
+    def make(
+        self,
+        opened: Opened,
+        text: str,
+        context: str | None,
+        options: Mapping[str, Any],
+        edits: Sequence[AnyEdit] = (),
+    ) -> Kept:
+        """Run a model, edited if it should be, and keep every number of it."""
         for given in (text, context or ""):
             if len(given) > LONGEST:
                 raise InputError(f"the text has {len(given):,} characters; {LONGEST:,} at most can be looked at")
         given_text = (text,) if context is None else (text, context)
-        with opened.lock:
+        with opened.lock, opened.model.edit(*edits):
             answer = opened.model(*given_text, **options)
             trace = opened.model.trace(*given_text, **options)
         with self.lock:

@@ -1,11 +1,12 @@
 """An answer as it comes: every token, its probability, and the likeliest others that were not chosen."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from glassformer.decoding.pieces import Pieces, alone
 from glassformer.errors import InputError
+from glassformer.glass.edits import AnyEdit
 from glassformer.studio.shelf import Opened
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.rewriting import Rewriting
@@ -13,7 +14,9 @@ from glassformer.tasks.rewriting import Rewriting
 OTHERS = 5
 
 
-def tokens(opened: Opened, text: str, options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def tokens(
+    opened: Opened, text: str, options: Mapping[str, Any], edits: Sequence[AnyEdit] = ()
+) -> Iterator[dict[str, Any]]:
     """Plain values, one mapping a token; the pieces of text put together are the answer."""
     task, model = opened.model.task, opened.model.transformer
     if not isinstance(task, Generation | Rewriting):
@@ -22,7 +25,7 @@ def tokens(opened: Opened, text: str, options: Mapping[str, Any]) -> Iterator[di
     tokenizer = opened.model.tokenizer
     before = task.prompts([text], model.config)[0] if isinstance(task, Generation) else ()
     pieces = Pieces(tokenizer, before, decoding.stop_strings)
-    with opened.lock:
+    with opened.lock, opened.model.edit(*edits):
         for token in task.stream(model, text, decoding, alternatives=OTHERS):
             yield {
                 "position": token.position,

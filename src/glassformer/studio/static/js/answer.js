@@ -22,16 +22,28 @@ export function showTokens(box) {
   };
 }
 
-/** The whole answer of a run. */
+/** The whole answer of a run; of one in which something was changed, what it was before beside it. */
 export function showAnswer(box, run) {
-  const answer = run.answer;
-  const parts = [];
-  if (answer.probabilities) parts.push(bars(answer));
-  else if (answer.entities) parts.push(named(answer));
-  else if (answer.start !== undefined && run.context) parts.push(inContext(answer, run.context));
-  else parts.push(el("p", { class: "whole" }, answer.said));
   const strip = box.querySelector(".tokens");
-  box.replaceChildren(...parts, ...(strip ? [strip] : []));
+  const told = run.before
+    ? [
+        el(
+          "div",
+          { class: "sides" },
+          el("div", { class: "before" }, el("h3", {}, "before"), one(run.before)),
+          el("div", { class: "after" }, el("h3", {}, "after the change"), one(run)),
+        ),
+      ]
+    : [one(run), ...(strip ? [strip] : [])];
+  box.replaceChildren(...told);
+}
+
+function one(run) {
+  const answer = run.answer;
+  if (answer.probabilities) return bars(answer);
+  if (answer.entities) return named(answer);
+  if (answer.start !== undefined && run.context) return inContext(answer, run.context);
+  return el("p", { class: "whole" }, answer.said);
 }
 
 function bars(answer) {

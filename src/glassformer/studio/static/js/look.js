@@ -3,6 +3,7 @@
 import { ask, numbers } from "./api.js";
 import { el, exact, last, percent, symbol } from "./dom.js";
 import { address, state } from "./store.js";
+import { changing, changingWeight } from "./touch.js";
 import { draw, heads, layout, matrix, partOf } from "./tensor.js";
 
 const ROWS = 512; // rows and columns of a matrix that are shown at once
@@ -101,7 +102,12 @@ export async function look(run, name) {
     firstColumn: first.column,
   });
   const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a number, or move over them with the arrow keys.");
-  const tell = telling(run, step, view, { text, head, first }, readout);
+  let pointed = { row: 0, column: 0 };
+  const told = telling(run, step, view, { text, head, first }, readout);
+  const tell = (row, column) => {
+    pointed = { row: first.row + row, column: first.column + column };
+    told(row, column);
+  };
   return el(
     "article",
     { class: "look" },
@@ -114,9 +120,24 @@ export async function look(run, name) {
     chooseHead(step, head),
     pager(step.shape, at, first),
     await likeliest(run, step, text),
+    run.before ? el("h3", {}, "after the change") : null,
     draw(view, tell),
+    run.before ? await before(run, step, part, view) : null,
     readout,
+    step.inputs.length ? changing(step, { head }, () => pointed) : null,
   );
+}
+
+// The same numbers of the run before anything was changed.
+async function before(run, step, part, view) {
+  const own = run.before.byName.get(step.name);
+  if (!own || String(own.shape) !== String(step.shape)) return el("p", { class: "note" }, "Before the change this step had another shape, since the answer had another length.");
+  const found = await numbers(run.before.run, step.name, part);
+  const columns = view.columns;
+  return [
+    el("h3", {}, "before"),
+    draw({ ...view, peak: own.peak, kind: found.kind, value: (r, c) => found.array[r * columns + c] }),
+  ];
 }
 
 function telling(run, step, view, { text, head, first }, readout) {
@@ -152,6 +173,7 @@ async function lookAtParameter(run, name) {
   const { peak } = await ask(`api/runs/${run.run}/parameters/${encodeURIComponent(name)}`);
   const view = matrix(found, { peak, share: false, hidden: run.hidden, firstRow: first.row, firstColumn: first.column });
   const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a number.");
+  let pointed = { row: 0, column: 0 };
   const users = run.steps.filter((step) => step.inputs.includes(name)).map((step) => step.name);
   return el(
     "article",
@@ -161,9 +183,11 @@ async function lookAtParameter(run, name) {
     links(run, "used by", users),
     pager(shape, at, first),
     draw(view, (row, column) => {
+      pointed = { row: first.row + row, column: first.column + column };
       readout.textContent = `${view.row(row)}, ${view.column(column)}: ${exact(view.value(row, column), view.kind)}`;
     }),
     readout,
+    changingWeight(name, shape, () => pointed),
   );
 }
 

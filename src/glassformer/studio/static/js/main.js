@@ -5,10 +5,12 @@ import { showAnswer, showTokens } from "./answer.js";
 import { el } from "./dom.js";
 import { address, begin, go, state, watch } from "./store.js";
 import { forgetTones } from "./tensor.js";
+import { edits, listed } from "./touch.js";
 import { turn, VIEWS } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
 let run = null; // the run that is looked at
+let plain = null; // the same run before anything was changed
 let asked = ""; // what it was asked, as one text
 let drawing = 0;
 let takes = []; // the kinds of files in which a run can be taken home
@@ -28,7 +30,12 @@ async function trying(work) {
   }
 }
 
-const key = (now) => JSON.stringify([now.model, now.text, now.context, now.task]);
+const key = (now, changed = now.edits) => JSON.stringify([now.model, now.text, now.context, now.task, changed]);
+const known = (made) => {
+  const found = { ...made, byName: new Map(made.steps.map((step) => [step.name, step])), users: new Map() };
+  for (const step of found.steps) for (const name of step.inputs) found.users.set(name, [...(found.users.get(name) || []), step.name]);
+  return found;
+};
 
 async function follow(now) {
   if (!now.model || now.text === undefined) return welcome();
@@ -38,19 +45,27 @@ async function follow(now) {
 
 async function make(now) {
   const body = { model: now.model, text: now.text, context: now.context || null, task: now.task || null };
+  const changes = edits(now);
   fillForm(now);
   saying(`${now.model} reads …`);
   asked = key(now);
   const mine = asked;
-  const opened = await ask(`api/models/${now.model}${now.task ? `?task=${now.task}` : ""}`);
-  if (["translation", "summarization", "generation"].includes(opened.task)) {
-    const strip = showTokens($("answer"));
-    for await (const token of stream(body)) if (mine === asked) strip.add(token);
+  if (!plain || plain.key !== key(now, null)) {
+    const opened = await ask(`api/models/${now.model}${now.task ? `?task=${now.task}` : ""}`);
+    if (["translation", "summarization", "generation"].includes(opened.task)) {
+      const strip = showTokens($("answer"));
+      for await (const token of stream(body)) if (mine === asked) strip.add(token);
+    }
+    const made = await ask("api/runs", body);
+    if (mine !== asked) return;
+    plain = { ...known(made), key: key(now, null) };
   }
-  const made = await ask("api/runs", body);
-  if (mine !== asked) return;
-  run = { ...made, byName: new Map(made.steps.map((step) => [step.name, step])), users: new Map() };
-  for (const step of run.steps) for (const name of step.inputs) run.users.set(name, [...(run.users.get(name) || []), step.name]);
+  run = plain;
+  if (changes.length) {
+    const made = await ask("api/runs", { ...body, edits: changes });
+    if (mine !== asked) return;
+    run = { ...known(made), before: plain };
+  }
   saying("");
   showAnswer($("answer"), run);
   document.title = `${run.answer.said} · glassformer studio`;
@@ -73,7 +88,7 @@ async function drawView(now) {
     ),
   );
   const drawn = await VIEWS[name][1](run);
-  if (mine === drawing) $("main").replaceChildren(drawn);
+  if (mine === drawing) $("main").replaceChildren(...[listed(), drawn].filter(Boolean));
 }
 
 async function verify() {
@@ -113,9 +128,9 @@ async function start() {
   $("ask").addEventListener("submit", (event) => {
     event.preventDefault();
     const [model, text, context] = ["model", "text", "context"].map((name) => $(name).value);
-    asked = ""; // the same text may be run again
+    [asked, plain] = ["", null]; // the same text may be run again
     const before = location.hash;
-    go({ model, text, context: context || null, at: null, step: null, head: null, row: null, column: null });
+    go({ model, text, context: context || null, at: null, step: null, head: null, row: null, column: null, edits: null });
     if (location.hash === before) trying(() => follow(state()));
   });
   $("model").addEventListener("change", () => ($("beside").hidden = $("model").value !== "answers"));

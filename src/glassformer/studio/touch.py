@@ -1,0 +1,65 @@
+"""What a person changes on the page, as edits of the model: each a few plain values, nothing that is executed."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from glassformer.errors import InputError
+from glassformer.glass.edits import AnyEdit, mean, patch, replace, steer, weight, zero
+
+PLACES = ("head", "neuron", "position", "key_position")
+
+
+class EditAsked(BaseModel):
+    """One edit: its kind, the step or parameter, the part of it that is meant, and what it becomes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["zero", "mean", "replace", "patch", "steer", "weight"]
+    name: str
+    head: int | None = None
+    neuron: int | None = None
+    position: int | None = None
+    key_position: int | None = None
+    row: int | None = None
+    column: int | None = None
+    to: float | None = None
+    text: str | None = None  # patch: where the value comes from; steer: what to go towards
+    away: str | None = None  # steer: what to go away from
+    strength: float = 1.0
+
+
+def edits_of(asked: Sequence[EditAsked]) -> list[AnyEdit]:
+    """What `model.edit` understands."""
+    return [edit_of(each) for each in asked]
+
+
+def edit_of(asked: EditAsked) -> AnyEdit:
+    """One edit."""
+    where: dict[str, Any] = {
+        name: value
+        for name in PLACES
+        if (value := getattr(asked, name)) is not None
+    }
+    match asked.kind:
+        case "zero":
+            return zero(asked.name, **where)
+        case "mean":
+            return mean(asked.name, **where)
+        case "replace":
+            return replace(asked.name, needed(asked.to, asked), **where)
+        case "patch":
+            return patch(asked.name, needed(asked.text, asked), **where)
+        case "steer":
+            away = () if asked.away is None else asked.away
+            return steer(asked.name, needed(asked.text, asked), away, strength=asked.strength, **where)
+    return weight(asked.name, needed(asked.to, asked), row=asked.row, column=asked.column)
+
+
+def needed(value: Any, asked: EditAsked) -> Any:
+    """What an edit of this kind cannot do without."""
+    if value is None:
+        what = "a text" if asked.kind in ("patch", "steer") else "a number"
+        raise InputError(f"to {asked.kind} {asked.name}, {what} is needed; give one")
+    return value
