@@ -72,11 +72,11 @@ def _joined(mixed: Array, weight: Array, bias: Array | float = 0.0) -> Array:
     return _affine(mixed.swapaxes(1, 2).reshape(mixed.shape[0], mixed.shape[2], -1), weight, bias)
 
 
-_ERF = np.vectorize(math.erf, otypes=[np.float64])
+ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0.0),
-    "gelu": lambda x: 0.5 * x * (1.0 + _ERF(x / math.sqrt(2.0))),
+    "gelu": lambda x: 0.5 * x * (1.0 + ERF(x / math.sqrt(2.0))),
     "gelu-tanh": lambda x: 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x**3))),
     "silu": lambda x: x / (1.0 + np.exp(-x)),
 }
@@ -156,7 +156,8 @@ def turning_rates(
     return rates * (kept + (1.0 - kept) / stretch)
 
 
-def _turned(x: Array, ids: Array, *, base: float, size: int | None = None, **stretched: Any) -> Array:
+def turned(x: Array, ids: Array, *, base: float, size: int | None = None, **stretched: Any) -> Array:
+    """Each pair of numbers turned by an angle that grows with the position."""
     size = size or x.shape[-1]
     angles = ids[:, None, :, None] * turning_rates(size, base, **stretched)
     left, right = np.split(x[..., :size], 2, axis=-1)
@@ -164,7 +165,8 @@ def _turned(x: Array, ids: Array, *, base: float, size: int | None = None, **str
     return np.concatenate([left * cos - right * sin, right * cos + left * sin, x[..., size:]], axis=-1)
 
 
-def _buckets(distance: Array, count: int, far: int, both_ways: bool) -> Array:
+def buckets(distance: Array, count: int, far: int, both_ways: bool) -> Array:
+    """Near distances have a bucket each, far ones share wider and wider ones."""
     first = np.zeros_like(distance)
     if both_ways:
         count //= 2
@@ -180,8 +182,8 @@ def _buckets(distance: Array, count: int, far: int, both_ways: bool) -> Array:
 
 
 def _relative(queries: Array, keys: Array, table: Array, *, distance: int, both_ways: bool) -> Array:
-    buckets = _buckets(keys[:, None, :] - queries[:, :, None], len(table), distance, both_ways)
-    return table[buckets].transpose(0, 3, 1, 2)
+    found = buckets(keys[:, None, :] - queries[:, :, None], len(table), distance, both_ways)
+    return table[found].transpose(0, 3, 1, 2)
 
 
 def _mask(mask: Array, *, queries: int, causal: bool, never: float, window: int | None = None) -> Array:
@@ -351,14 +353,14 @@ FORMULAS: dict[str, Formula] = {
         "R(X)",
         "R(X) = each pair (x_i, x_(i+D/2)) turned by p / <base>^(2i/D)",
         r"R_p(x)_{(i,\,i+D/2)} = \text{rotation by } p / <base>^{2i/D}",
-        _turned,
+        turned,
         says="Each pair of numbers is turned by an angle that grows with the position.",
     ),
     "turned_in_part": Formula(
         "R(X)",
         "R(X) = of the first <size> numbers, each pair (x_i, x_(i+<size>/2)) turned by p / <base>^(2i/<size>)",
         r"R_p(x)_{(i,\,i+<size>/2)} = \text{rotation by } p / <base>^{2i/<size>}",
-        _turned,
+        turned,
         says="Each pair among the first numbers is turned by an angle that grows with the position; the rest stay.",
     ),
     "turned_slowly": Formula(
@@ -366,7 +368,7 @@ FORMULAS: dict[str, Formula] = {
         "R(X) = each pair (x_i, x_(i+<size>/2)) turned by p·r_i; r_i = <base>^(−2i/<size>), slow ones ÷ <stretch>",
         r"R_p(x)_{(i,\,i+<size>/2)} = \text{rotation by } p\,r_i,\quad r_i = <base>^{-2i/<size>}"
         r"\ (\text{slow ones} \div <stretch>)",
-        _turned,
+        turned,
         says="Each pair is turned by an angle that grows with the position; slow turns are slowed for longer texts.",
     ),
     "append": Formula(

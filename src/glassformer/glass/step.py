@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from glassformer.glass.formula import Formula
-from glassformer.glass.formulas import FORMULAS
+from glassformer.glass.table import ALL
 from glassformer.glass.views import view
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ AXES: dict[str, str] = {
     "F": "d_ff",
     "V": "vocabulary",
     "L": "label",
+    "O": "row of a parameter",
+    "I": "column of a parameter",
     "1": "shared by all",
 }
 
@@ -60,7 +62,7 @@ class Step:
     @property
     def formula(self) -> Formula:
         """The formula's row in the table."""
-        return FORMULAS[self.key]
+        return ALL[self.key]
 
     @property
     def written(self) -> str:

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
-from glassformer.glass.formulas import FORMULAS
 from glassformer.glass.step import AXES, Step
+from glassformer.glass.table import ALL
 
 FORMAT = "glassformer-trace-2"
 SCALARS = (bool, int, float, str)
@@ -145,7 +145,7 @@ def _saved(manifest: Any, tensors: dict[str, Tensor], kind: str) -> Saved:
 def _step(entry: Any, prefix: str, tensors: dict[str, Tensor]) -> Step:
     if not isinstance(entry, dict) or {name: type(value) for name, value in entry.items()} != ENTRY:
         raise TypeError("a step is not described as a step is")
-    if entry["key"] not in FORMULAS:
+    if entry["key"] not in ALL:
         raise InputError(f"the trace uses a formula {entry['key']!r} that this version does not know")
     if not all(isinstance(name, str) for name in entry["inputs"]):
         raise TypeError(f"the inputs of {entry['name']} are no names")

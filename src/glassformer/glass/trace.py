@@ -22,6 +22,7 @@ from glassformer.glass.standing import Standing
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.store import Saved
 from glassformer.glass.touch import Touch
+from glassformer.glass.tape import Tape
 from glassformer.glass.verify import Verification, verify
 from glassformer.glass.views import view
 
@@ -45,11 +46,18 @@ class Trace(Mapping[str, Step]):
     """A mapping from step name to step, filled by the model as it computes.
 
     `keep` chooses the steps to hold on to (shell patterns; those that begin with "!" are let go); `edits` replaces
-    values as they are made, and everything after is computed from the replacement.
+    values as they are made, and everything after is computed from the replacement; with a `tape` there is a way back
+    (see `learn`).
     """
 
-    def __init__(self, keep: str | Iterable[str] = "*", edits: Mapping[str, Edit] | None = None) -> None:
-        self.keep = Keep(keep)
+    def __init__(
+        self,
+        keep: str | Iterable[str] = "*",
+        edits: Mapping[str, Edit] | None = None,
+        *,
+        tape: Tape | None = None,
+    ) -> None:
+        self.keep, self._tape = Keep(keep), tape
         self._edits = dict(edits or {})
         self._itself = weakref.ref(self)  # what steps know of it: a trace lives no longer for its steps
         self._steps: dict[str, Step] = {}
@@ -156,10 +164,11 @@ class Trace(Mapping[str, Step]):
         inputs: Iterable[Tensor | None],
         constants: Mapping[str, Any],
     ) -> Tensor:
-        """Record a step and return its value, replaced if an edit says so."""
+        """Record a step and return its value, replaced if an edit says so, cut off where a way back is wanted."""
         if self._blind:
             return self._touched(name, axes, value)
-        sources = tuple(self._name_of(source, name) for source in inputs if source is not None)
+        values = [source for source in inputs if source is not None]
+        sources = tuple(self._name_of(source, name) for source in values)
         if name in self._taken:
             raise ValueError(f"{name} is recorded twice in one trace; use a new Trace for each run")
         self._check_axes(name, axes, value)
@@ -173,12 +182,30 @@ class Trace(Mapping[str, Step]):
             value = value.view_as(
                 value
             )  # a value that already has a name gets a second one without losing its first
+        if self._tape is not None:
+            value = self._tape.cut(name, axes, value, key, sources, values, constants)
         self._names[id(value)] = weakref.ref(value), name
         self._taken[name] = None
         if self.keep(name):
             held = value.detach() if value.requires_grad else value
             self._steps[name] = Step(name, axes, held, key, sources, dict(constants), edited, self._itself)
         return value
+
+    def record(
+        self,
+        name: str,
+        axes: str,
+        value: Tensor,
+        key: str,
+        inputs: tuple[str, ...],
+        constants: Mapping[str, Any],
+    ) -> None:
+        """Hold on to a step that was made after the run, if it is to be kept."""
+        self._check_axes(name, axes, value)
+        self._taken[name] = None
+        if self.keep(name):
+            held, known = value.detach(), dict(constants)
+            self._steps[name] = Step(name, axes, held, key, inputs, known, False, self._itself)
 
     def _touched(self, name: str, axes: str, value: Tensor) -> Tensor:
         return value if self.touch is None else self.touch(name, axes, value, self._standing)

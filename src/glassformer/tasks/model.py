@@ -14,8 +14,11 @@ from glassformer.families import FAMILIES
 from glassformer.foreign import reading
 from glassformer.glass.edits import AnyEdit, Look
 from glassformer.glass.generation import GenerationTrace
+from glassformer.glass.learning import learn
 from glassformer.glass.names import Names
+from glassformer.glass.tape import Tape
 from glassformer.glass.trace import Edit, Trace
+from glassformer.glass.update import AdamW
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
 from glassformer.tasks.answering import Answering
@@ -110,6 +113,36 @@ class Model:
             return trace
         run = self._seen(options).run(self.transformer, text, **options)
         return self._traced(run, trace)
+
+    def trace_training_step(
+        self,
+        text: Text,
+        context: str | None = None,
+        *,
+        target: Any,
+        label_smoothing: float = 0.0,
+        optimizer: AdamW | None = None,
+        keep: str | Iterable[str] = "*",
+        **options: Any,
+    ) -> Trace:
+        """Every number of one step of training on this text and the `target` that is wanted of it (see `wanted_of`).
+
+        The run and its loss as in `trace`; then `gradient.*`, the gradient of every step and parameter, from the loss
+        back to the embeddings; then `update.*`, one update by AdamW with its moments. The model itself stays as it is,
+        and nothing is dropped at random while it is looked at.
+        """
+        if context is not None:
+            text = (str(text), context)
+        wanted = wanted_of(self.task, self.transformer, text, target, **options)
+        tape = Tape()
+        trace = Trace(keep, tape=tape)
+        with torch.enable_grad():
+            self.loss(wanted, label_smoothing, trace)
+            if trace.touch is not None:
+                raise InputError("an edit is in force, and what is replaced has no way back; leave the edit first")
+            learn(trace, tape, optimizer or AdamW())
+        trace.check()
+        return trace
 
     def trace_windows(
         self,

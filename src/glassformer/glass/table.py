@@ -1,0 +1,10 @@
+"""All formulas: of a run, of the way back, of an update."""
+
+from collections.abc import Mapping
+
+from glassformer.glass.backward import GRADIENTS
+from glassformer.glass.formula import Formula
+from glassformer.glass.formulas import FORMULAS
+from glassformer.glass.update_formulas import UPDATES
+
+ALL: Mapping[str, Formula] = {**FORMULAS, **GRADIENTS, **UPDATES}
