@@ -21,8 +21,8 @@ from glassformer.glass.plain import as_plain, from_plain
 from glassformer.glass.standing import Standing
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.store import Saved
-from glassformer.glass.touch import Touch
 from glassformer.glass.tape import Tape
+from glassformer.glass.touch import Touch
 from glassformer.glass.verify import Verification, verify
 from glassformer.glass.views import view
 
