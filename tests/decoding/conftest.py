@@ -16,7 +16,7 @@ class ScriptedModel:
     """Answers like a Transformer; `plan` gives the logits after a row's tokens, and `read` counts rows."""
 
     def __init__(self, plan: Plan, max_positions: int = 64, positions: str = "learned") -> None:
-        self.plan, self.training, self.read = plan, False, 0
+        self.plan, self.training, self.read, self.quick = plan, False, 0, None
         self.config = SimpleNamespace(max_positions=max_positions, positions=positions)
 
     def encode(self, source: Tensor, source_mask: Tensor | None = None) -> Tensor:

@@ -17,9 +17,9 @@ RUNGS = (
     ("families",),
     ("pretrained", "surgery", "adapters"),
     ("text", "data", "foreign"),
-    ("tasks", "decoding"),
+    ("tasks", "decoding", "engine"),
     ("training", "evaluation", "inspection"),
-    ("show", "engine", "export"),
+    ("show", "export"),
     ("models", "serve", "studio", "cli", "__main__"),
 )
 RUNG = {room: rung for rung, rooms in enumerate(RUNGS) for room in rooms}

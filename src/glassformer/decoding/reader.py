@@ -82,17 +82,24 @@ class Reader:
         self.sources = sources
 
     def _begin_again(self, limit: int) -> Tensor:
-        """Forget the padding of every row, and the first half of those rows that fill all positions."""
+        """Forget all padding, and the first half of the rows that fill all positions; what is read again."""
         assert self.ids is not None, "there is something that has grown too long"
-        real = torch.ones_like(self.ids) if self.real is None else self.real
-        count = real.long().sum(dim=1)
-        kept = torch.where(count > limit, limit // 2, count)
-        width = int(kept.max())
-        place = torch.arange(width, device=kept.device)
-        self.ids = self.ids[:, -width:]
-        self.real = place >= width - kept[:, None]
-        self.cache = self.cache.begin_again(count - kept)
+        self.ids, self.real, forgotten = second_halves(self.ids, self.real, limit)
+        self.cache = self.cache.begin_again(forgotten)
         return self.ids
+
+
+def second_halves(ids: Tensor, real: Tensor | None, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows (N L) without the first half of those that fill all positions.
+
+    With what of them is no padding (N L), and how many tokens of each are forgotten (N).
+    """
+    real = torch.ones_like(ids) if real is None else real
+    count = real.long().sum(dim=1)
+    kept = torch.where(count > limit, limit // 2, count)
+    width = int(kept.max())
+    place = torch.arange(width, device=kept.device)
+    return ids[:, -width:], place >= width - kept[:, None], count - kept
 
 
 def left_padded(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from glassformer.decoding.watching import Watch, WatchedReader
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.model import Transformer
+from glassformer.nn.twin import SearchReader
 from glassformer.text.tokenizer import Tokenizer
 
 
@@ -130,8 +131,12 @@ class Prepared:
                     rules.follow(choice.tokens, choice.rows)
                 logits = reader.read(choice.tokens[:, None])
 
-    def _reader(self) -> Reader | WatchedReader:
-        """The source, where there is one, read once."""
+    def _reader(self) -> SearchReader:
+        """The source, where there is one, read once: by the model's quick twin, unless somebody watches."""
+        if self.watch is None and self.model.quick is not None:
+            quick = self.model.quick.reader(self.source, self.source_mask)
+            if quick is not None:
+                return quick
         reader = Reader(self.model)
         if self.source is not None:
             memory = self.model.encode(self.source, source_mask=self.source_mask)
@@ -140,7 +145,7 @@ class Prepared:
             return reader
         return self.watch.beside(reader, self.source, self.source_mask)
 
-    def _prospects(self, reader: Reader | WatchedReader, logits: Tensor, rules: Constraints | None) -> Prospects:
+    def _prospects(self, reader: SearchReader, logits: Tensor, rules: Constraints | None) -> Prospects:
         """What the model says, in float32 at least, and what the rules make of it."""
         wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
         said = wide.log_softmax(dim=-1)

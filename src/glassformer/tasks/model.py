@@ -1,5 +1,6 @@
 """A model as its user knows it: text in, answer out, and every number in between."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 
 from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
+from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.foreign import reading
@@ -111,7 +113,8 @@ class Model:
                 self.loss(wanted, label_smoothing, trace)
             trace.check()
             return trace
-        run = self._seen(options).run(self.transformer, text, **options)
+        with unaided(self.transformer):  # what is looked at is what answered
+            run = self._seen(options).run(self.transformer, text, **options)
         return self._traced(run, trace)
 
     def trace_training_step(
@@ -156,10 +159,11 @@ class Model:
         if context is not None:
             text = (str(text), context)
         task = self._seen(options)
-        if isinstance(task, Answering | Tagging):
-            runs = task.runs(self.transformer, text, **options)
-        else:
-            runs = [task.run(self.transformer, text, **options)]
+        with unaided(self.transformer):
+            if isinstance(task, Answering | Tagging):
+                runs = task.runs(self.transformer, text, **options)
+            else:
+                runs = [task.run(self.transformer, text, **options)]
         return [self._traced(run, Trace(keep)) for run in runs]
 
     def trace_generation(
@@ -269,6 +273,16 @@ class Model:
             raise InputError(f"{why}, but this model writes no text: its head is {self.config.head}")
         return self.task
 
+    def prepare(self, precision: Precision = "auto") -> Preparation:
+        """Pack the weights for quick answers: "float32", "bfloat16", "int8", "int4", or "auto", as suits the processor.
+
+        At float32 the answers stay the same. A trace is always the model's own, in the numbers of its weights.
+        """
+        preparation = prepare(self.transformer, precision)
+        if preparation.note is not None:
+            warnings.warn(preparation.note, stacklevel=2)
+        return preparation
+
     def save_pretrained(
         self, folder: str | Path, *, dtype: str | None = None, shard_size: int | None = None
     ) -> None:
@@ -285,13 +299,22 @@ class Model:
         return f"Model({self.config.stack}, {self.config.head}, {count:,} parameters)"
 
 
-def load(name: str | Path, *, task: str | None = None) -> Model:
+def load(name: str | Path, *, task: str | None = None, precision: Precision | None = None) -> Model:
     """A model by the name of one that ships, a checkpoint folder, or a name on the hub.
 
     The folder may be one that CTranslate2 or llama2.c wrote.
 
     `task` chooses among those that a model of several is made for, such as T5: "translation" or "summarization".
+    With a `precision` it is prepared for quick answers; see `Model.prepare`.
     """
+    model = read(name, task)
+    if precision is not None:
+        model.prepare(precision)
+    return model
+
+
+def read(name: str | Path, task: str | None) -> Model:
+    """A model as its files have it."""
     folder = pretrained.resolve(name)
     foreign = reading.read(folder)
     if foreign is not None:

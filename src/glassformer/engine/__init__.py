@@ -1,0 +1,1 @@
+"""The fast path: the same answers, from packed weights, in few calls."""

@@ -1,0 +1,84 @@
+"""Compiles the native part, one library for each kind of processor. It is run when the package is built.
+
+It stands alone, since the build has none of the package's dependencies: `python -m glassformer.engine.build` does the
+same by hand. Without a compiler nothing is built, and the engine computes with torch.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "native"
+KINDS: Mapping[str, tuple[str, ...]] = {  # best first
+    "avx512_bf16": ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"),
+    "avx512": ("-march=x86-64-v4", "-mavx512vnni"),
+    "avx2": ("-march=x86-64-v3",),
+}
+FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-shared",
+    "-fPIC",
+    "-pthread",
+    "-static-libstdc++",
+    "-static-libgcc",
+    "-Wall",
+    "-Wextra",
+    "-Wno-uninitialized",  # GCC's own headers, in what AVX-512 leaves undefined on purpose
+    "-Wno-maybe-uninitialized",
+)
+
+
+def library(kind: str) -> Path:
+    """Where the library for this kind of processor is, once built."""
+    return FOLDER / f"engine_{kind}.so"
+
+
+def compiler() -> str | None:
+    """The C++ compiler that CXX names, or one of the usual ones; None where the sources cannot be compiled."""
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
+        return None
+    for name in filter(None, (os.environ.get("CXX"), "g++", "c++")):
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    return None
+
+
+def outdated(path: Path) -> bool:
+    """Whether a library is missing or older than what it is made of."""
+    sources = [*FOLDER.glob("*.cpp"), *FOLDER.glob("*.h"), Path(__file__)]
+    return not path.exists() or path.stat().st_mtime < max(source.stat().st_mtime for source in sources)
+
+
+def build() -> list[Path]:
+    """Compile what is outdated; the libraries that are there now."""
+    found = compiler()
+    if found is None:
+        return []
+    for kind, flags in KINDS.items():
+        path = library(kind)
+        if outdated(path) and not compiled(found, flags, path):
+            continue  # an older compiler does not know every kind
+    return [library(kind) for kind in KINDS if library(kind).exists()]
+
+
+def compiled(found: str, flags: tuple[str, ...], path: Path) -> bool:
+    """Whether one library could be made; it appears whole or not at all."""
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    command = [found, *FLAGS, *flags, *map(str, sorted(FOLDER.glob("*.cpp"))), "-o", str(unfinished)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        unfinished.replace(path)
+    else:
+        unfinished.unlink(missing_ok=True)
+        sys.stderr.write(f"glassformer: {path.name} was not built, the engine will use what was:\n{done.stderr}\n")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    for each in build():
+        sys.stdout.write(f"{each}\n")

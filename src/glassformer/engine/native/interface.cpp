@@ -1,0 +1,120 @@
+// What Python calls, through ctypes. A call that fails says so by its answer: there are no exceptions across the border.
+#include <algorithm>
+
+#include "stack.h"
+
+using namespace glassformer;
+
+namespace {
+
+// 0: done; 1: there was not enough memory.
+template <class Work>
+int64_t guarded(Work&& work) {
+    try {
+        work();
+        return 0;
+    } catch (const std::bad_alloc&) {
+        return 1;
+    }
+}
+
+template <class Made, class Make>
+Made* made(Make&& make) {
+    try {
+        return make();
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+Linear* linear_new(int64_t kind, int64_t n, int64_t k, const float* weight, const float* bias) {
+    return made<Linear>([&] { return new Linear(Kind(kind), n, k, weight, bias); });
+}
+
+void linear_free(Linear* linear) { delete linear; }
+
+int64_t linear_size(const Linear* linear) { return int64_t(linear->size()); }
+
+int64_t linear_run(const Linear* linear, const float* x, int64_t rows, float* y, int64_t threads) {
+    return guarded([&] {
+        Block space(input_size(linear->kind, rows, linear->k));
+        const Input input = input_in(space.as<char>(), linear->kind, rows, linear->k, x, linear->k);
+        Workers::all().run(int(threads), [&](Team& team, int) {
+            team.share(rows, [&](int64_t m) { convert(input, m, x + m * linear->k, linear->k); });
+            team.meet();
+            team.share(linear->bands(), [&](int64_t band) { multiply(*linear, band, input, 0, rows, {y, linear->n}); });
+        });
+    });
+}
+
+Stack* stack_new(const Sizes* sizes, const Ends* ends, const LayerPart* layers, int64_t count) {
+    return made<Stack>([&] {
+        Stack* stack = new Stack();
+        stack->sizes = *sizes, stack->ends = *ends;
+        stack->layers.assign(layers, layers + count);
+        return stack;
+    });
+}
+
+void stack_free(Stack* stack) { delete stack; }
+
+void stack_place(Stack* stack, const Places* places) {
+    std::lock_guard<std::mutex> hold(stack->in_use);
+    stack->places = *places;
+}
+
+Source* source_new(Stack* stack, int64_t rows, const int64_t* lengths, const float* memory, int64_t threads) {
+    return made<Source>([&] {
+        auto source = std::make_unique<Source>();
+        int64_t start = 0;
+        for (int64_t r = 0; r < rows; ++r) {
+            source->starts.push_back(start);
+            source->lengths.push_back(lengths[r]);
+            start += lengths[r];
+        }
+        read_source(*stack, *source, memory, threads);
+        return source.release();
+    });
+}
+
+void source_free(Source* source) { delete source; }
+
+// `keeps` 0: for one run alone, so that all layers may use the same room.
+Past* past_new(const Stack* stack, int64_t rows, int64_t keeps, const Source* source) {
+    return made<Past>([&] {
+        Past* past = new Past();
+        past->rows.resize(rows);
+        past->pages.resize(keeps ? stack->layers.size() : 1);
+        past->source = source;
+        for (int64_t r = 0; r < rows; ++r) past->sources.push_back(int32_t(r));
+        return past;
+    });
+}
+
+void past_free(Past* past) { delete past; }
+
+void past_select(Past* past, const int64_t* rows, int64_t count) {
+    std::vector<std::vector<int32_t>> chosen(count);
+    std::vector<int32_t> sources(count);
+    for (int64_t r = 0; r < count; ++r) {
+        chosen[r] = past->rows[rows[r]];
+        sources[r] = past->sources[rows[r]];
+    }
+    past->rows.swap(chosen);
+    past->sources.swap(sources);
+}
+
+int64_t step_run(Stack* stack, const Step* step) {
+    return guarded([&] { run(*stack, *step); });
+}
+
+int64_t activation_run(int64_t activation, const float* x, float* y, int64_t count) {  // for the tests
+    for (int64_t i = 0; i < count; ++i) y[i] = activated(int(activation), splat(x[i]))[0];
+    return 0;
+}
+
+}  // extern "C"

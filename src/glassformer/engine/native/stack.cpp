@@ -1,0 +1,453 @@
+// One step of a whole stack: all threads walk through it together and meet where one needs what others made.
+#include "stack.h"
+
+#include "attention.h"
+
+namespace glassformer {
+
+enum Norm { NO_NORM = 0, LAYER_NORM, RMS_NORM };
+
+constexpr int64_t LITTLE = 12'288;  // numbers that each thread rather computes for itself than waits for
+constexpr int64_t PANEL = 128;      // rows of x that go through all of W before the next ones do
+
+void normalize(const Sizes& sizes, const NormPart& norm, const float* x, int64_t size, float* y) {
+    const int64_t whole = size / WIDE * WIDE;
+    Floats sums = splat(0.0f);
+    float mean = 0, rest = 0;
+    if (sizes.norm == LAYER_NORM) {
+        for (int64_t i = 0; i < whole; i += WIDE) sums += load<Floats>(x + i);
+        for (int64_t i = whole; i < size; ++i) rest += x[i];
+        mean = (sum(sums) + rest) / float(size);
+        sums = splat(0.0f), rest = 0;
+    }
+    for (int64_t i = 0; i < whole; i += WIDE) {
+        const Floats from_mean = load<Floats>(x + i) - splat(mean);
+        sums += from_mean * from_mean;
+    }
+    for (int64_t i = whole; i < size; ++i) rest += (x[i] - mean) * (x[i] - mean);
+    const float scale = 1.0f / std::sqrt((sum(sums) + rest) / float(size) + sizes.norm_eps);
+    const float* bias = norm.bias;
+    for (int64_t i = 0; i < whole; i += WIDE) {
+        const Floats made = (load<Floats>(x + i) - splat(mean)) * splat(scale) * load<Floats>(norm.weight + i);
+        store(y + i, bias == nullptr ? made : made + load<Floats>(bias + i));
+    }
+    for (int64_t i = whole; i < size; ++i) y[i] = (x[i] - mean) * scale * norm.weight[i] + (bias == nullptr ? 0 : bias[i]);
+}
+
+namespace {
+
+// Rows of numbers side by side.
+struct Rows {
+    float* at;
+    int64_t stride;
+    float* operator[](int64_t row) const { return at + row * stride; }
+};
+
+Rows rows_in(Block& block, int64_t rows, int64_t width) {
+    const int64_t stride = rounded_up(width, WIDE);
+    block.reserve(rows * stride * 4);
+    return {block.as<float>(), stride};
+}
+
+// What one thread has for itself.
+struct Own {
+    Rows normed, active;
+    char* input;
+    float* scores;
+};
+
+class Run {
+public:
+    Run(Stack& stack, const Step& step)
+        : stack(stack), sizes(stack.sizes), step(step), past(*step.past), size(stack.sizes.padded_head),
+          together(int(stack.sizes.heads / stack.sizes.groups)) {
+        for (int64_t r = 0; r < step.rows; ++r) {
+            starts.push_back(tokens);
+            before.push_back(int64_t(past.rows[r].size()));
+            for (int64_t i = 0; i < step.lengths[r]; ++i) {
+                row_of.push_back(r);
+                past.rows[r].push_back(int32_t(past.used++));
+            }
+            tokens += step.lengths[r];
+            longest = std::max(longest, before[r] + step.lengths[r]);
+        }
+        single = tokens == step.rows;
+        make_room();
+    }
+
+    void walk(Team& team, int number) {
+        Own& own = owned[number];
+        embed(team, own);
+        for (size_t l = 0; l < stack.layers.size(); ++l) layer(team, own, l);
+        finish(team, own);
+    }
+
+private:
+    Stack& stack;
+    const Sizes& sizes;
+    const Step& step;
+    Past& past;
+    const int64_t size;  // of a head, padded
+    const int together;  // heads that share keys and values
+    int64_t tokens = 0, longest = 0, sources_longest = 0;
+    bool single;  // one new token in each row
+    std::vector<int64_t> starts, before, row_of;
+    Rows x, normed, projected, mixed, wide, active, top, transformed;
+    std::vector<Own> owned;
+
+    void make_room() {
+        const int64_t entries = rounded_up(past.used, Past::PAGE) / Past::PAGE;
+        for (auto& pages : past.pages)
+            while (int64_t(pages.size()) < entries) pages.emplace_back(Past::PAGE * stack.entry() * 4);
+        int64_t widest = sizes.d_model, projected_width = 1, wide_width = 1, input_bytes = 64;
+        const auto fits = [&](const Linear* linear) {
+            if (linear == nullptr) return;
+            widest = std::max(widest, linear->k);
+            input_bytes = std::max<int64_t>(input_bytes, input_size(linear->kind, tokens, linear->k));
+        };
+        for (const LayerPart& part : stack.layers) {
+            for (const Linear* each : {part.self.query, part.self.output, part.cross.query, part.cross.output, part.up,
+                                       part.down})
+                fits(each);
+            projected_width = std::max(projected_width, part.self.query->n);
+            wide_width = std::max(wide_width, part.up->n);
+        }
+        for (const Linear* each : {stack.ends.projection, stack.ends.transform, stack.ends.output}) fits(each);
+        x = rows_in(stack.stream, tokens, std::max(sizes.d_model, sizes.embedding_width));
+        normed = rows_in(stack.normed, tokens, std::max(sizes.d_model, sizes.embedding_width));
+        projected = rows_in(stack.projected, tokens, projected_width);
+        mixed = rows_in(stack.mixed, tokens, sizes.heads * size);
+        wide = rows_in(stack.wide, tokens, wide_width);
+        active = rows_in(stack.active, tokens, sizes.gated ? wide_width / 2 : 1);
+        top = rows_in(stack.top, tokens, sizes.d_model);
+        transformed = rows_in(stack.transformed, tokens, sizes.d_model);
+        stack.input.reserve(input_bytes);
+        if (past.source != nullptr)
+            for (const int64_t length : past.source->lengths) sources_longest = std::max(sources_longest, length);
+        make_private_room(input_bytes, wide_width);
+    }
+
+    void make_private_room(int64_t input_bytes, int64_t wide_width) {
+        const int64_t width = rounded_up(std::max(sizes.d_model, sizes.embedding_width), WIDE);
+        const int64_t gated = sizes.gated ? rounded_up(wide_width / 2, WIDE) : 0;
+        int64_t narrowest = std::min(sizes.d_model, sizes.embedding_width);
+        if (sizes.gated) narrowest = std::min(narrowest, wide_width / 2);
+        const int64_t rows = std::min(tokens, LITTLE / narrowest + 1);
+        const int64_t scores = attention_space(std::max(longest, sources_longest), size);
+        const int64_t numbers = rows * (width + gated) + scores + 4 * WIDE;
+        if (int64_t(stack.private_space.size()) < step.threads) stack.private_space.resize(step.threads);
+        for (int64_t i = 0; i < step.threads; ++i) {
+            Block& space = stack.private_space[i];
+            space.reserve(numbers * 4 + input_bytes);
+            float* at = space.as<float>();
+            Own own{{at, width}, {at + rows * width, gated}, nullptr, at + rows * (width + gated)};
+            own.input = reinterpret_cast<char*>(own.scores + rounded_up(scores, WIDE));
+            owned.push_back(own);
+        }
+    }
+
+    bool known(const NormPart& norm) const { return norm.weight != nullptr; }
+
+    // ------------------------------------------------------------ the pieces that a layer is made of
+
+    // Rows of `from`, normed if a norm is given, as the kernels of `kind` read them. Few of them each thread makes for
+    // itself, which is quicker than to wait; `result` is where the normed rows are.
+    Input ready(Team& team, Own& own, Rows from, int64_t rows, int64_t width, const NormPart* norm, Kind kind, Rows* result) {
+        const bool alone = rows * width <= LITTLE || team.size == 1;
+        const bool small = rows * width <= LITTLE;
+        Rows made = norm == nullptr ? from : small ? own.normed : normed;
+        char* space = small ? own.input : stack.input.as<char>();
+        const Input input = input_in(space, kind, rows, width, made.at, made.stride);
+        const auto one = [&](int64_t m) {
+            if (norm != nullptr) normalize(sizes, *norm, from[m], width, made[m]);
+            convert(input, m, made[m], width);
+        };
+        if (alone) {
+            for (int64_t m = 0; m < rows; ++m) one(m);
+        } else {
+            if (norm != nullptr || kind != FLOAT32) team.share(rows, one), team.meet();
+        }
+        if (result != nullptr) *result = made;
+        return input;
+    }
+
+    // W x for all rows, a band of W and a panel of x at a time.
+    void spread(Team& team, const Linear& linear, const Input& input, int64_t rows, const Output& output) {
+        const int64_t panels = (rows + PANEL - 1) / PANEL, bands = linear.bands();
+        team.share(panels * bands, [&](int64_t item) {
+            const int64_t panel = item / bands;
+            multiply(linear, item % bands, input, panel * rows / panels, (panel + 1) * rows / panels, output);
+        });
+    }
+
+    Output added_to_stream(Rows base) const { return {x.at, x.stride, NONE, base.at, base.stride}; }
+
+    // ------------------------------------------------------------ embedding
+
+    void embed(Team& team, Own& own) {
+        const Ends& ends = stack.ends;
+        const int64_t width = sizes.embedding_width;
+        const Rows to = ends.projection == nullptr ? x : normed;
+        team.share(tokens, [&](int64_t t) {
+            const int64_t r = row_of[t], position = before[r] + t - starts[r];
+            const float* token = ends.tokens + step.ids[t] * width;
+            float* row = to[t];
+            for (int64_t i = 0; i < width; ++i) row[i] = token[i] * sizes.embedding_scale;
+            if (ends.segments != nullptr) {
+                const float* segment = ends.segments + (step.segments == nullptr ? 0 : step.segments[t]) * width;
+                for (int64_t i = 0; i < width; ++i) row[i] += segment[i];
+            }
+            if (stack.places.rows != nullptr) {
+                const float* place = stack.places.rows + position * width;
+                for (int64_t i = 0; i < width; ++i) row[i] += place[i];
+            }
+            if (known(ends.embedding_norm)) normalize(sizes, ends.embedding_norm, row, width, row);
+        });
+        team.meet();
+        if (ends.projection == nullptr) return;
+        const Input input = ready(team, own, normed, tokens, width, nullptr, ends.projection->kind, nullptr);
+        spread(team, *ends.projection, input, tokens, {x.at, x.stride});
+        team.meet();
+    }
+
+    // ------------------------------------------------------------ a layer
+
+    // The norm that stands before what reads the stream: the sub-layer's own, or the one that closed the last sub-layer.
+    const NormPart* before_reading(const NormPart& own, const NormPart* closing) const {
+        const NormPart* norm = sizes.norm_first ? &own : closing;
+        return norm != nullptr && known(*norm) ? norm : nullptr;
+    }
+
+    void layer(Team& team, Own& own, size_t l) {
+        const LayerPart& part = stack.layers[l];
+        const NormPart* closing = l == 0 ? nullptr : &stack.layers[l - 1].feed_forward_norm;
+        Rows read;
+        const NormPart* norm = before_reading(part.self_norm, closing);
+        const Input input = ready(team, own, x, tokens, sizes.d_model, norm, part.self.query->kind, &read);
+        spread(team, *part.self.query, input, tokens, {projected.at, projected.stride});
+        team.meet();
+        attend_to_itself(team, own, l);
+        if (sizes.parallel) return side_by_side(team, own, part, read);
+        close_attention(team, own, *part.self.output, sizes.norm_first ? x : read);
+        closing = &part.self_norm;
+        if (part.cross.query != nullptr) {
+            attend_to_source(team, own, l, before_reading(part.cross_norm, closing));
+            closing = &part.cross_norm;
+        }
+        feed_forward(team, own, part, before_reading(part.feed_forward_norm, closing));
+    }
+
+    void close_attention(Team& team, Own& own, const Linear& output, Rows base) {
+        const Input input = ready(team, own, mixed, tokens, sizes.heads * size, nullptr, output.kind, nullptr);
+        spread(team, output, input, tokens, added_to_stream(base));
+        team.meet();
+    }
+
+    void side_by_side(Team& team, Own& own, const LayerPart& part, Rows read) {
+        if (known(part.feed_forward_norm)) {
+            const Input input = ready(team, own, x, tokens, sizes.d_model, &part.feed_forward_norm, part.up->kind, nullptr);
+            think(team, own, part, input);
+        } else {
+            think(team, own, part, ready(team, own, read, tokens, sizes.d_model, nullptr, part.up->kind, nullptr));
+        }
+        close_attention(team, own, *part.self.output, x);
+        close_feed_forward(team, own, part, x);
+    }
+
+    void feed_forward(Team& team, Own& own, const LayerPart& part, const NormPart* norm) {
+        Rows read;
+        think(team, own, part, ready(team, own, x, tokens, sizes.d_model, norm, part.up->kind, &read));
+        close_feed_forward(team, own, part, sizes.norm_first ? x : read);
+    }
+
+    void think(Team& team, Own&, const LayerPart& part, const Input& input) {
+        const int activation = sizes.gated ? int(NONE) : int(sizes.activation);
+        spread(team, *part.up, input, tokens, {wide.at, wide.stride, activation});
+        team.meet();
+    }
+
+    void close_feed_forward(Team& team, Own& own, const LayerPart& part, Rows base) {
+        const int64_t width = part.down->k;
+        Rows from = wide;
+        if (sizes.gated) {
+            const bool small = tokens * width <= LITTLE;
+            from = small ? own.active : active;
+            const auto one = [&](int64_t t) {
+                const float *gate = wide[t], *up = gate + width;
+                int64_t i = 0;
+                for (; i + WIDE <= width; i += WIDE)
+                    store(from[t] + i, activated(int(sizes.activation), load<Floats>(gate + i)) * load<Floats>(up + i));
+                for (; i < width; ++i) from[t][i] = activated(int(sizes.activation), splat(gate[i]))[0] * up[i];
+            };
+            if (small) {
+                for (int64_t t = 0; t < tokens; ++t) one(t);
+            } else {
+                team.share(tokens, one);
+                team.meet();
+            }
+        }
+        const Input input = ready(team, own, from, tokens, width, nullptr, part.down->kind, nullptr);
+        spread(team, *part.down, input, tokens, added_to_stream(base));
+        team.meet();
+    }
+
+    // ------------------------------------------------------------ attention
+
+    // A query or a key as the scores want it: normed, then turned by its position.
+    void placed(float* head, const NormPart& norm, int64_t position, bool turns) const {
+        if (known(norm)) normalize(sizes, norm, head, sizes.head_size, head);
+        if (!turns || stack.places.cosines == nullptr) return;
+        const int64_t half = sizes.rotary_size / 2;
+        const float *cosines = stack.places.cosines + position * half, *sines = stack.places.sines + position * half;
+        for (int64_t i = 0; i < half; ++i) {
+            const float left = head[i], right = head[half + i];
+            head[i] = left * cosines[i] - right * sines[i];
+            head[half + i] = right * cosines[i] + left * sines[i];
+        }
+    }
+
+    // The queries of a group of heads at one token, ready; its key and value kept.
+    void place(size_t l, int64_t t, int64_t group) {
+        const AttentionPart& part = stack.layers[l].self;
+        const int64_t r = row_of[t], position = before[r] + t - starts[r];
+        float* row = projected[t];
+        for (int h = 0; h < together; ++h) placed(row + (group * together + h) * size, part.query_norm, position, true);
+        float* key = row + (sizes.heads + group) * size;
+        placed(key, part.key_norm, position, true);
+        float* kept = past.at(l, past.rows[r][position], stack.entry()) + group * size;
+        std::memcpy(kept, key, size * 4);
+        std::memcpy(kept + sizes.groups * size, key + sizes.groups * size, size * 4);
+    }
+
+    Sight sight_of(size_t l, int64_t group) const {
+        Sight sight{sizes.attention_scale, sizes.causal != 0, stack.layers[l].window, nullptr, 0};
+        if (stack.places.bias != nullptr) {
+            sight.bias_heads = 2 * stack.places.reach - 1;
+            sight.bias = stack.places.bias + group * together * sight.bias_heads + stack.places.reach - 1;
+        }
+        return sight;
+    }
+
+    void attend_to_itself(Team& team, Own& own, size_t l) {
+        if (!single) {
+            team.share(tokens * sizes.groups, [&](int64_t i) { place(l, i / sizes.groups, i % sizes.groups); });
+            team.meet();
+        }
+        team.share(step.rows * sizes.groups, [&](int64_t i) {
+            const int64_t r = i / sizes.groups, group = i % sizes.groups;
+            if (single) place(l, r, group);
+            const auto keys = [&](int64_t p) { return past.at(l, past.rows[r][p], stack.entry()) + group * size; };
+            attend(own, r, group, keys, int64_t(past.rows[r].size()), before[r], sight_of(l, group));
+        });
+        team.meet();
+    }
+
+    void attend_to_source(Team& team, Own& own, size_t l, const NormPart* norm) {
+        const AttentionPart& part = stack.layers[l].cross;
+        Rows read;
+        const Input input = ready(team, own, x, tokens, sizes.d_model, norm, part.query->kind, &read);
+        spread(team, *part.query, input, tokens, {projected.at, projected.stride});
+        team.meet();
+        const float* kept = past.source->kept[l].as<float>();
+        team.share(step.rows * sizes.groups, [&](int64_t i) {
+            const int64_t r = i / sizes.groups, group = i % sizes.groups, source = past.sources[r];
+            for (int64_t t = starts[r]; t < starts[r] + step.lengths[r]; ++t)
+                for (int h = 0; h < together; ++h)
+                    placed(projected[t] + (group * together + h) * size, part.query_norm, 0, false);
+            const float* first = kept + past.source->starts[source] * stack.entry() + group * size;
+            const auto keys = [&](int64_t p) { return first + p * stack.entry(); };
+            attend(own, r, group, keys, past.source->lengths[source], 0, {sizes.attention_scale, false, 0, nullptr, 0});
+        });
+        team.meet();
+        close_attention(team, own, *part.output, sizes.norm_first ? x : read);
+    }
+
+    template <class Keys>
+    void attend(Own& own, int64_t r, int64_t group, const Keys& keys, int64_t count, int64_t position, const Sight& sight) {
+        const int64_t first = starts[r], queries = step.lengths[r], head = group * together * size;
+        const int64_t apart = sizes.groups * size;
+        if (queries > 2) {
+            attend_many(projected[first] + head, projected.stride, queries, together, size, keys, apart, count, position,
+                        sight, own.scores, mixed[first] + head, mixed.stride);
+            return;
+        }
+        for (int64_t q = 0; q < queries; ++q)
+            attend_one(projected[first + q] + head, together, size, keys, apart, count, position + q, sight, own.scores,
+                       mixed[first + q] + head);
+    }
+
+    // ------------------------------------------------------------ what comes out
+
+    void finish(Team& team, Own& own) {
+        const NormPart* closing = sizes.norm_first ? nullptr : &stack.layers.back().feed_forward_norm;
+        team.share(tokens, [&](int64_t t) {
+            const int64_t r = row_of[t];
+            float* row = x[t];
+            if (closing != nullptr && known(*closing)) normalize(sizes, *closing, row, sizes.d_model, row);
+            if (known(stack.ends.final_norm)) normalize(sizes, stack.ends.final_norm, row, sizes.d_model, row);
+            if (step.hidden != nullptr) std::memcpy(step.hidden + t * sizes.d_model, row, sizes.d_model * 4);
+            const bool last = t == starts[r] + step.lengths[r] - 1;
+            if (!step.each && !last) return;
+            float* to = top[step.each ? t : r];
+            for (int64_t i = 0; i < sizes.d_model; ++i) to[i] = row[i] * sizes.output_scale;
+        });
+        team.meet();
+        if (step.logits == nullptr) return;
+        const int64_t rows = step.each ? tokens : step.rows;
+        Rows from = top;
+        int64_t width = sizes.d_model;
+        const NormPart* norm = nullptr;
+        if (const Linear* transform = stack.ends.transform) {
+            const Input input = ready(team, own, top, rows, width, nullptr, transform->kind, nullptr);
+            spread(team, *transform, input, rows, {transformed.at, transformed.stride, int(sizes.output_activation)});
+            team.meet();
+            from = transformed, width = transform->n;
+            if (known(stack.ends.transform_norm)) norm = &stack.ends.transform_norm;
+        }
+        const Linear& output = *stack.ends.output;
+        const Input input = ready(team, own, from, rows, width, norm, output.kind, nullptr);
+        spread(team, output, input, rows, {step.logits, sizes.vocabulary});
+        team.meet();
+    }
+};
+
+}  // namespace
+
+void run(Stack& stack, const Step& step) {
+    std::lock_guard<std::mutex> hold(stack.in_use);
+    Run steps(stack, step);
+    Workers::all().run(int(step.threads), [&](Team& team, int number) { steps.walk(team, number); });
+}
+
+void read_source(Stack& stack, Source& source, const float* memory, int64_t threads) {
+    const Sizes& sizes = stack.sizes;
+    const int64_t tokens = source.starts.back() + source.lengths.back();
+    std::lock_guard<std::mutex> hold(stack.in_use);
+    for (const LayerPart& part : stack.layers) {
+        const Linear& map = *part.cross.key_value;
+        source.kept.emplace_back(tokens * stack.entry() * 4);
+        float* kept = source.kept.back().as<float>();
+        stack.input.reserve(input_size(map.kind, tokens, map.k));
+        const Input input = input_in(stack.input.as<char>(), map.kind, tokens, map.k, memory, sizes.d_model);
+        const int64_t panels = (tokens + PANEL - 1) / PANEL;
+        Workers::all().run(int(threads), [&](Team& team, int) {
+            team.share(tokens, [&](int64_t t) { convert(input, t, memory + t * sizes.d_model, map.k); });
+            team.meet();
+            team.share(panels * map.bands(), [&](int64_t item) {
+                const int64_t panel = item / map.bands();
+                multiply(map, item % map.bands(), input, panel * tokens / panels, (panel + 1) * tokens / panels,
+                         {kept, stack.entry()});
+            });
+            if (part.cross.key_norm.weight == nullptr) return;
+            team.meet();
+            team.share(tokens, [&](int64_t t) {
+                for (int64_t group = 0; group < sizes.groups; ++group) {
+                    float* key = kept + t * stack.entry() + group * sizes.padded_head;
+                    normalize(sizes, part.cross.key_norm, key, sizes.head_size, key);
+                }
+            });
+        });
+    }
+}
+
+}  // namespace glassformer

@@ -1,0 +1,107 @@
+// A stack of layers as numbers and packed maps, what it keeps between steps, and one step of it.
+//
+// Rows of a batch stand one after the other without padding: row r has lengths[r] new tokens. A token's position is its
+// number in its row, as everywhere in this library.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "linear.h"
+#include "team.h"
+
+namespace glassformer {
+
+// ---------------------------------------------------------------- what Python fills in; see engine/native.py
+
+extern "C" {
+
+struct Sizes {
+    int64_t d_model, heads, groups, head_size, padded_head, vocabulary, embedding_width, rotary_size;
+    int64_t causal, norm_first, parallel, gated, activation, norm, output_activation;
+    float norm_eps, attention_scale, embedding_scale, output_scale;
+};
+
+struct NormPart {
+    const float *weight, *bias;  // both null: no norm
+};
+
+struct AttentionPart {
+    const Linear *query, *key_value, *output;  // a text's own attention has query, key and value in `query`
+    NormPart query_norm, key_norm;
+};
+
+struct LayerPart {
+    AttentionPart self, cross;  // without a source, cross.query is null
+    NormPart self_norm, cross_norm, feed_forward_norm;
+    const Linear *up, *down;  // gated: gate, then up
+    int64_t window;
+};
+
+struct Ends {
+    const float *tokens, *segments;  // tables: (V, E), (S, E)
+    NormPart embedding_norm, final_norm, transform_norm;
+    const Linear *projection, *transform, *output;
+};
+
+// Tables that grow with the longest text so far.
+struct Places {
+    const float *rows;          // (reach, E), added to the tokens
+    const float *cosines, *sines;  // (reach, rotary_size / 2)
+    const float *bias;          // (heads, 2 * reach - 1), by distance
+    int64_t reach;
+};
+}
+
+struct Stack {
+    Sizes sizes;
+    Ends ends;
+    Places places{};
+    std::vector<LayerPart> layers;
+
+    // Rows for everything on the way; grown when needed, one step at a time.
+    std::mutex in_use;
+    Block stream, normed, projected, mixed, wide, active, top, transformed, input;
+    std::vector<Block> private_space;
+
+    int64_t entry() const { return 2 * sizes.groups * sizes.padded_head; }  // numbers of a key and a value
+};
+
+// The keys and values of encoded sources, for each layer that reads them.
+struct Source {
+    std::vector<int64_t> starts, lengths;
+    std::vector<Block> kept;  // one a layer: a key and a value for each token
+};
+
+// The keys and values of what has been read. Each token's are written once and never moved: a row is a list of numbers
+// of entries, so rows are dropped, repeated and put in another order by copying lists.
+struct Past {
+    static constexpr int64_t PAGE = 64;  // entries that are allotted at once
+
+    std::vector<std::vector<int32_t>> rows;
+    std::vector<std::vector<Block>> pages;  // one list a layer; a run that keeps nothing has one for all
+    int64_t used = 0;
+    const Source* source = nullptr;
+    std::vector<int32_t> sources;  // which source each row reads
+
+    float* at(size_t layer, int32_t entry, int64_t size) const {
+        return pages[std::min(layer, pages.size() - 1)][entry / PAGE].as<float>() + entry % PAGE * size;
+    }
+};
+
+struct Step {
+    int64_t rows;
+    const int64_t *lengths, *ids, *segments;  // segments may be null
+    Past* past;
+    float *hidden;   // (tokens, C), or null
+    float *logits;   // (rows or tokens, V), or null
+    int64_t each;    // logits of every token, not of the last one of each row alone
+    int64_t threads;
+};
+
+void run(Stack& stack, const Step& step);
+void read_source(Stack& stack, Source& source, const float* memory, int64_t threads);
+
+void normalize(const Sizes& sizes, const NormPart& norm, const float* x, int64_t size, float* y);
+
+}  // namespace glassformer
