@@ -18,7 +18,7 @@ from glassformer.decoding.reader import Reader, evaluating, left_padded
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.sampling import Draw
 from glassformer.decoding.single import Single, likeliest
-from glassformer.decoding.watching import Watch, WatchedReader
+from glassformer.decoding.watching import Watch
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.model import Transformer
