@@ -21,6 +21,8 @@ from glassformer.studio.app import create_app
 from glassformer.studio.safety import Guard
 from glassformer.studio.server import bound
 
+from .test_training import FILMS, RECIPE
+
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver here"),
@@ -192,6 +194,24 @@ def test_a_refusal_is_a_sentence_and_loses_nothing(page: Open) -> None:
     reads(browser, "#said", "is no folder and no model that ships")
     assert browser.find_element(By.ID, "main").text == before
     assert "j' aime" in browser.find_element(By.ID, "answer").text
+
+
+def test_a_training_is_watched_from_the_page(page: Open, tmp_path: Path) -> None:
+    (tmp_path / "films.tsv").write_text(FILMS, "utf-8")
+    browser = page(train=0)
+    recipe = seen(browser, ".train textarea")
+    browser.execute_script("arguments[0].value = arguments[1]", recipe, RECIPE)
+    folder, probe = browser.find_elements(By.CSS_SELECTOR, ".train input[type='text']")
+    folder.send_keys(str(tmp_path))
+    probe.send_keys("a good film")
+    browser.find_element(By.CSS_SELECTOR, ".train .go").click()
+    reads(browser, ".train .lead", "classification, finished")
+    reads(browser, ".figures", "step\n40")
+    line = browser.find_element(By.CSS_SELECTOR, ".chart polyline")
+    assert len(line.get_attribute("points").split()) == 20  # a point for each record of the training loss
+    assert browser.find_elements(By.CSS_SELECTOR, ".train .thumb")
+    browser.find_element(By.LINK_TEXT, "look into it").click()
+    reads(browser, "#answer", "yes")
 
 
 @pytest.mark.parametrize("width", [390, 1300])

@@ -1,10 +1,12 @@
 """The studio's server: what the page may ask for, each answer made of numbers that the model computed."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +21,10 @@ from glassformer.studio.shelf import Shelf
 from glassformer.studio.streams import tokens
 from glassformer.studio.takes import TAKES, taken
 from glassformer.studio.touch import EditAsked, edits_of
+from glassformer.studio.trainings import Trainings
+from glassformer.studio.uploads import received
 from glassformer.studio.values import numbers
+from glassformer.training.roles import ROLES
 
 STATIC = Path(str(files("glassformer") / "studio" / "static"))
 SHARED = Path(str(files("glassformer") / "show" / "assets"))
@@ -38,10 +43,39 @@ class Asked(BaseModel):
     edits: list[EditAsked] = Field(default_factory=list, max_length=64)
 
 
-def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
-    """The application; whoever serves it puts a `Guard` before it."""
-    app = FastAPI(title="glassformer studio", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    shelf, runs = shelf or Shelf(), runs or Runs()
+class TrainingAsked(BaseModel):
+    """A recipe, the files for it, and a sentence to look at meanwhile."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: str
+    data: list[str] = Field(min_length=1)
+    probe: str | None = None
+
+
+def create_app(*, own_files: bool = True) -> FastAPI:
+    """The application; whoever serves it puts a `Guard` before it.
+
+    `own_files`: a training may read this machine's files by their path; else only those that were sent.
+    """
+    folder = TemporaryDirectory(prefix="glassformer-studio-")
+    shelf, runs = Shelf(), Runs()
+    trainings = Trainings(lambda: Path(folder.name))
+
+    @asynccontextmanager
+    async def lasting(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        trainings.close()
+        folder.cleanup()
+
+    app = FastAPI(
+        title="glassformer studio",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lasting,
+    )
 
     @app.exception_handler(InputError)
     def refused(request: Request, error: InputError) -> JSONResponse:
@@ -125,6 +159,35 @@ def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
             as_events(lambda: tokens(opened, asked.text, asked.options, edits)), media_type="text/event-stream"
         )
 
+    @app.get("/api/recipes")
+    def recipes() -> dict[str, str]:
+        return {path.stem: path.read_text("utf-8") for path in sorted((STATIC / "recipes").glob("*.toml"))}
+
+    @app.put("/api/files/{name}")
+    async def file(name: str, request: Request) -> dict[str, str]:
+        await received(name, request.stream(), Path(folder.name))
+        return {"file": name}
+
+    @app.post("/api/trainings")
+    def train(asked: TrainingAsked) -> dict[str, Any]:
+        data = [located(each, Path(folder.name), own_files) for each in asked.data]
+        return trainings.start(asked.recipe, data, asked.probe).described()
+
+    @app.get("/api/trainings/{number}")
+    def training(number: int) -> dict[str, Any]:
+        return trainings.get(number).described()
+
+    @app.get("/api/trainings/{number}/events")
+    def events(number: int, start: int = 0) -> StreamingResponse:
+        followed = trainings.get(number)
+        return StreamingResponse(as_events(lambda: followed.followed(start)), media_type="text/event-stream")
+
+    @app.post("/api/trainings/{number}/{wanted}")
+    def ask(number: int, wanted: Literal["run", "hold", "stop"]) -> dict[str, Any]:
+        followed = trainings.get(number)
+        followed.ask(wanted)
+        return followed.described()
+
     @app.get("/api/{rest:path}")
     def nothing(rest: str) -> JSONResponse:
         return JSONResponse({"error": f"the studio has nothing called {rest}"}, status_code=404)
@@ -132,6 +195,17 @@ def create_app(shelf: Shelf | None = None, runs: Runs | None = None) -> FastAPI:
     app.mount("/shared", StaticFiles(directory=SHARED), name="shared")
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
     return app
+
+
+def located(given: str, folder: Path, own_files: bool) -> str:
+    """`train=FILE` or a folder, as a training reads it: files that were sent stand in the studio's folder."""
+    role, equals, name = given.partition("=") if given.partition("=")[0] in ROLES else ("", "", given)
+    sent = folder / name
+    if sent.parent == folder and sent.is_file():
+        return f"{role}{equals}{sent}"
+    if not own_files:
+        raise InputError(f"{name} was not sent; choose the file on the page, for this studio is open to others")
+    return given
 
 
 def as_events(make: Callable[[], Iterator[dict[str, Any]]]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def bound(host: str, port: int) -> tuple[socket.socket, Place]:
 
 def serve(listener: socket.socket, place: Place, *, browser: bool = True) -> None:
     """Answer until interrupted."""
-    app = Guard(create_app(), place.port, place.host, place.token)
+    app = Guard(create_app(own_files=place.token is None), place.port, place.host, place.token)
     if browser:
         threading.Timer(0.6, webbrowser.open, [place.address]).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))

@@ -1,6 +1,7 @@
 """From a recipe and the user's files to a running training: everything read, encoded and built."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Prepared:
         """The transformer that learns."""
         return self.checkpoint.transformer
 
-    def records(self) -> Iterator[Record]:
+    def records(self, clock: Callable[[], float] = time.monotonic) -> Iterator[Record]:
         """Train, and yield a record now and then; at the end the test files are scored with the best weights."""
         recipe, dev = self.recipe, self.examples.get("dev")
         yield from train(
@@ -62,6 +63,7 @@ class Prepared:
             rates=rates(self.model, recipe.tuning, recipe.training),
             folder=self.folder,
             save=self.save,
+            clock=clock,
         )
         if self.examples.get("test"):
             yield self.tested()

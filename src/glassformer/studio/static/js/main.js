@@ -6,6 +6,7 @@ import { el } from "./dom.js";
 import { address, begin, go, state, watch } from "./store.js";
 import { forgetTones } from "./tensor.js";
 import { edits, listed } from "./touch.js";
+import { train } from "./train.js";
 import { turn, VIEWS } from "./views.js";
 
 const $ = (id) => document.getElementById(id);
@@ -38,6 +39,15 @@ const known = (made) => {
 };
 
 async function follow(now) {
+  $("training").setAttribute("aria-current", now.train === undefined ? "false" : "page");
+  if (now.train !== undefined) {
+    $("answer").replaceChildren();
+    $("views").replaceChildren();
+    const page = await train(saying);
+    $("main").replaceChildren(page);
+    asked = "";
+    return;
+  }
   if (!now.model || now.text === undefined) return welcome();
   if (key(now) !== asked) await make(now);
   if (run) await drawView(now);
@@ -130,7 +140,7 @@ async function start() {
     const [model, text, context] = ["model", "text", "context"].map((name) => $(name).value);
     [asked, plain] = ["", null]; // the same text may be run again
     const before = location.hash;
-    go({ model, text, context: context || null, at: null, step: null, head: null, row: null, column: null, edits: null });
+    go({ model, text, context: context || null, at: null, step: null, head: null, row: null, column: null, edits: null, train: null });
     if (location.hash === before) trying(() => follow(state()));
   });
   $("model").addEventListener("change", () => ($("beside").hidden = $("model").value !== "answers"));
