@@ -8,12 +8,9 @@ import pytest
 import torch
 
 import glassformer as gf
-from glassformer.data.batch import IGNORE
-from glassformer.data.examples import TaggedSentence
 from glassformer.errors import InputError
 from glassformer.pretrained import load_transformer
 from glassformer.training.checkpoint import read_tensors
-from glassformer.training.lessons.tagging import TaggingLesson
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.run import prepare, run_recipe
@@ -330,6 +327,7 @@ def test_lora_needs_something_to_stand_beside() -> None:
     recipe = Recipe.from_dict({**values, "tuning": {"method": "lora"}})
     with pytest.raises(InputError, match="names no trained model to start from"):
         prepare(recipe, ["data"], "run")
+<<<<<<< HEAD
 
 
 def test_each_part_that_a_mark_cuts_off_learns_its_tag() -> None:
@@ -362,3 +360,5 @@ def test_what_dev_and_test_hold_is_left_out_if_it_should_be(data: Path, tmp_path
     (data / "dev.tsv").write_text("".join([head, *lines]))
     with pytest.raises(InputError, match="hold every training text"):
         prepare(Recipe.from_dict({**values, "data": {**both, "unseen": True}}), [str(data)], tmp_path / "none")
+=======
+>>>>>>> parent of 007b5da (A tagger learns every part of a word that marks cut, for that is what it is asked about)

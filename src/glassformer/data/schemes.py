@@ -109,11 +109,6 @@ def types(tags: Iterable[str]) -> set[str]:
     return {match[2] for tag in tags if (match := MARKED.fullmatch(tag)) and match[2]}
 
 
-def inside(tag: str) -> str:
-    """The IOB2 tag of what goes on where a word of this tag has begun."""
-    return f"I{tag[1:]}" if tag.startswith("B-") else tag
-
-
 def is_marked(tag: str) -> bool:
     """Whether it is O or a tag such as B-PER."""
     return MARKED.fullmatch(tag) is not None

@@ -1,8 +1,6 @@
-"""Tagging: a label for each word, learnt at the first token of whatever its user will see as a word."""
+"""Tagging: a label for each word, learnt at the word's first token."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -10,13 +8,11 @@ from torch import Tensor
 from glassformer.data.batch import IGNORE
 from glassformer.data.batches import ExampleBatches
 from glassformer.data.examples import TaggedSentence
-from glassformer.data.schemes import inside
 from glassformer.evaluation.tagging import FIGURES, evaluate
 from glassformer.model import Transformer
-from glassformer.tasks.tagging import OUTSIDE, Tagging, joined
+from glassformer.tasks.tagging import OUTSIDE, Tagging, firsts, joined
 from glassformer.text.tokenizer import Encoding
 from glassformer.text.windows import windows
-from glassformer.text.words import words
 from glassformer.training.lessons.labelled import with_labels
 from glassformer.training.lessons.lesson import Lesson, numbered
 from glassformer.training.loss import Objective, TokenLoss, balanced
@@ -54,22 +50,15 @@ class TaggingLesson(Lesson[TaggedSentence]):
         return with_labels(model, self.tokenizer, encodings, labels, seed=seed, bounds=bounds)
 
     def windows(self, example: TaggedSentence, length: int) -> Iterator[tuple[Encoding, list[int]]]:
-        """A sentence's tokens and their labels: a tag's number where a word begins, elsewhere nothing.
-
-        A text is tagged without being told its words, and then marks cut them: of "Jean-Luc" each part learns its tag.
-        """
+        """A sentence's tokens and their labels: the tag's number at a word's first token, elsewhere nothing."""
         known = {label: number for number, label in enumerate(self.labels)}
         text, starts = joined(example.words)
         encoding = self.tokenizer.encode(text)
-        parts = words(text, encoding.offsets, encoding.places(0))
-        owners = [bisect_right(starts, part.start) - 1 for part in parts]
-        tags = [
-            inside(example.tags[owner]) if owner == before else example.tags[owner]
-            for before, owner in pairwise([-1, *owners])
-        ]
         whole = [IGNORE] * len(encoding)
-        for part, tag in zip(parts, numbered(tags, known, f"the sentence {text[:30]!r}"), strict=True):
-            whole[part.places[0]] = tag
+        tags = numbered(example.tags, known, f"the sentence {text[:30]!r}")
+        for place, tag in zip(firsts(text, starts, encoding), tags, strict=True):
+            if place is not None:
+                whole[place] = tag
         own = encoding.places(0)
         for window in windows(encoding, length):
             row = [IGNORE] * len(window.encoding)
