@@ -327,17 +327,6 @@ def test_lora_needs_something_to_stand_beside() -> None:
     recipe = Recipe.from_dict({**values, "tuning": {"method": "lora"}})
     with pytest.raises(InputError, match="names no trained model to start from"):
         prepare(recipe, ["data"], "run")
-<<<<<<< HEAD
-
-
-def test_each_part_that_a_mark_cuts_off_learns_its_tag() -> None:
-    """Without being told the words, "Jean-Luc" is three; all of them are the person."""
-    tokenizer = gf.load("entities").tokenizer
-    lesson = TaggingLesson(recipe_of("tagging"), tokenizer, ("O", "B-PER", "I-PER"))
-    sentence = TaggedSentence(words=("Jean-Luc", "smiles", "at", "Picardo's"), tags=("B-PER", "O", "O", "B-PER"))
-    ((encoding, row),) = lesson.windows(sentence, 64)
-    told = {encoding.tokens[place]: label for place, label in enumerate(row) if label != IGNORE}
-    assert told == {"jean": 1, "-": 2, "luc": 2, "smiles": 0, "at": 0, "pic": 1, "'": 2, "s": 2}
 
 
 def test_what_dev_and_test_hold_is_left_out_if_it_should_be(data: Path, tmp_path: Path) -> None:
@@ -360,5 +349,3 @@ def test_what_dev_and_test_hold_is_left_out_if_it_should_be(data: Path, tmp_path
     (data / "dev.tsv").write_text("".join([head, *lines]))
     with pytest.raises(InputError, match="hold every training text"):
         prepare(Recipe.from_dict({**values, "data": {**both, "unseen": True}}), [str(data)], tmp_path / "none")
-=======
->>>>>>> parent of 007b5da (A tagger learns every part of a word that marks cut, for that is what it is asked about)
