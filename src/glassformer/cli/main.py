@@ -11,6 +11,10 @@ from glassformer.cli.refusals import refusal
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("glassformer.cli.explain:explain", "Walk through every number behind one answer."),
+    "verify": (
+        "glassformer.cli.verify:verify",
+        "Recompute every number from text to answer, and compare all paths.",
+    ),
     "translate": (
         "glassformer.cli.translate:translate",
         "Translate texts given here, in a file, or line by line.",

@@ -138,7 +138,7 @@ class GenerationTrace(Sequence[Trace]):
             for step in run.values():
                 made = self._made(number, step)
                 if made is not None:
-                    yield compared(f"run {number}: {step.name}", as_array(step.value), as_array(made))
+                    yield compared(f"handed on to run {number}: {step.name}", as_array(step.value), as_array(made))
 
     def _made(self, number: int, step: Step) -> Tensor | None:
         """What an earlier run, or the source, made of a value that a run was given."""

@@ -115,7 +115,7 @@ class Model:
             return trace
         with unaided(self.transformer):  # what is looked at is what answered
             run = self._seen(options).run(self.transformer, text, **options)
-        return self._traced(run, trace)
+        return self.traced(run, trace)
 
     def trace_training_step(
         self,
@@ -158,13 +158,15 @@ class Model:
         """One trace for each window in which a long text is read; of a text that is read at once the only one."""
         if context is not None:
             text = (str(text), context)
+        return [self.traced(run, Trace(keep)) for run in self.runs(text, **options)]
+
+    def runs(self, text: Text, **options: Any) -> list[Run]:
+        """Everything that the model reads of a text at once, as it is read: one run, or one for each window."""
         task = self._seen(options)
         with unaided(self.transformer):
             if isinstance(task, Answering | Tagging):
-                runs = task.runs(self.transformer, text, **options)
-            else:
-                runs = [task.run(self.transformer, text, **options)]
-        return [self._traced(run, Trace(keep)) for run in runs]
+                return task.runs(self.transformer, text, **options)
+            return [task.run(self.transformer, text, **options)]
 
     def trace_generation(
         self,
@@ -189,7 +191,9 @@ class Model:
             run.names = self.names
         return seen
 
-    def _traced(self, run: Run, trace: Trace) -> Trace:
+    def traced(self, run: Run, trace: Trace | None = None) -> Trace:
+        """Every number of a run."""
+        trace = Trace() if trace is None else trace
         trace.names = self.names
         trace.begun = run.begun
         with torch.inference_mode():
