@@ -63,8 +63,11 @@ def model_of(kind: str, seed: int = 0, **changes: Any) -> Model:
         special=special,
     )  # fmt: skip
     config = TransformerConfig(vocab_size=tokenizer.vocab_size, **fields)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)  # what is drawn depends on it
     torch.manual_seed(seed)
     transformer = Transformer(config).eval()
+    torch.set_default_dtype(usual)
     with torch.no_grad():
         for parameter in transformer.parameters():
             parameter += 0.25 * torch.randn_like(parameter)
