@@ -21,7 +21,7 @@ from glassformer.glass.step import Step
 from glassformer.inspection.asking import Asked, question_of
 from glassformer.inspection.attribute import answering_row
 from glassformer.inspection.drawing import drawn
-from glassformer.inspection.machine import machine_of
+from glassformer.inspection.machine import Machine, machine_of
 from glassformer.inspection.question import Term
 from glassformer.model import Transformer
 from glassformer.nn.attention import Attention
@@ -113,15 +113,21 @@ def direct(
     question = question_of(model, text, Asked(**asked))
     if question.number is not None:
         raise InputError("only logits are read off the residual stream; name an answer as the target")
-    with merged(model.transformer), machine_of(model.transformer, question, float64) as machine, torch.no_grad():
-        steps = machine.steps()
-        shares: dict[tuple[str, str], float] = {}
-        for term in question.terms:
-            row = answering_row(machine) if term.position is None else term.position
-            for share in Readout(machine.model, steps, row).shares(term):
-                key = share.part, share.kind
-                shares[key] = shares.get(key, 0.0) + term.times * share.score
-        number = float(machine()[0])
+    with merged(model.transformer), machine_of(model.transformer, question, float64) as machine:
+        return decomposed(machine)
+
+
+@torch.no_grad()
+def decomposed(machine: Machine) -> Decomposition:
+    """The number that a machine is asked about as a sum."""
+    steps, question = machine.steps(), machine.question
+    shares: dict[tuple[str, str], float] = {}
+    for term in question.terms:
+        row = answering_row(machine) if term.position is None else term.position
+        for share in Readout(machine.model, steps, row).shares(term):
+            key = share.part, share.kind
+            shares[key] = shares.get(key, 0.0) + term.times * share.score
+    number = float(machine()[0])
     order = sorted(shares.items(), key=lambda item: place_of(item[0][0], list(steps)))
     return Decomposition(
         about=question.words,
