@@ -2,19 +2,25 @@
 
 from glassformer.glass.edits import mean, patch, replace, steer, weight, zero
 from glassformer.inspection.attribute import attribute, layers
+from glassformer.inspection.beside import side_by_side
+from glassformer.inspection.compare import compare
 from glassformer.inspection.direct import direct
 from glassformer.inspection.lens import lens
+from glassformer.inspection.patching import patching
 from glassformer.inspection.question import Number
 
 __all__ = [
     "Number",
     "attribute",
+    "compare",
     "direct",
     "layers",
     "lens",
     "mean",
     "patch",
+    "patching",
     "replace",
+    "side_by_side",
     "steer",
     "weight",
     "zero",
