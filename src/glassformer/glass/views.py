@@ -14,6 +14,7 @@ VIEWS: dict[str, str] = {
     "show": "glassformer.show.fragments:Fragment",
     "trace": "glassformer.show.fragments:trace_html",
     "step": "glassformer.show.fragments:step_html",
+    "answer": "glassformer.show.answers_html:answer_html",
 }
 
 
@@ -21,3 +22,10 @@ def view(name: str, *given: Any, **options: Any) -> Any:
     """Call the view of this name."""
     module, _, function = VIEWS[name].partition(":")
     return getattr(import_module(module), function)(*given, **options)
+
+
+class Displayed:
+    """An answer that notebooks draw."""
+
+    def _repr_html_(self) -> str:
+        return str(view("answer", self))

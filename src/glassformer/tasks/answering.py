@@ -11,6 +11,7 @@ from torch import Tensor
 from glassformer.errors import InputError
 from glassformer.glass.conclusion import span as conclusion
 from glassformer.glass.conclusion.span import Answered, WindowRead
+from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
 from glassformer.tasks.reading import encoded, in_order, read, run_of, window_of
 from glassformer.tasks.task import Run, Text
@@ -26,7 +27,7 @@ Grown = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Span:
+class Span(Displayed):
     """The likeliest answer, where its characters stand in the context, and how likely its two ends are together.
 
     No answer is an empty one: text "", start and end 0. `margin` is how far no answer's log-probability is above that

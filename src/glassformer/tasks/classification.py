@@ -8,6 +8,7 @@ from torch import Tensor
 
 from glassformer.errors import InputError
 from glassformer.glass.conclusion.label import Labelled, LabelScore
+from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
 from glassformer.tasks.reading import encoded, in_order, limit_of, read, run_of
 from glassformer.tasks.task import Run, Text
@@ -24,7 +25,7 @@ THRESHOLD = 0.5  # a label of many holds above it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Label:
+class Label(Displayed):
     """The likeliest label, and how likely each is."""
 
     label: str
@@ -36,7 +37,7 @@ class Label:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels:
+class Labels(Displayed):
     """Every label that holds, likeliest first, and how likely each is by itself."""
 
     labels: tuple[str, ...]
@@ -47,7 +48,7 @@ class Labels:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Values:
+class Values(Displayed):
     """What a model that was taught numbers says: one for each thing it measures."""
 
     values: Mapping[str, float]

@@ -9,6 +9,7 @@ from torch import Tensor
 from glassformer.errors import InputError
 from glassformer.glass.conclusion import words as conclusion
 from glassformer.glass.conclusion.words import Candidate, HiddenWord
+from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
 from glassformer.tasks.reading import (
     TOKENS,
@@ -27,7 +28,7 @@ SHOWN = 5  # candidates for each hidden word
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class Filled(Displayed):
     """The text with its hidden words filled in, and the candidates for each: (word, probability), best first."""
 
     text: str

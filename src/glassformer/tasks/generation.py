@@ -15,6 +15,7 @@ from glassformer.decoding.records import Hypothesis, Token
 from glassformer.decoding.search import search, stream
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
+from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
 from glassformer.tasks.reading import batches, in_order, limit_of, single
 from glassformer.tasks.task import Run, Text
@@ -27,7 +28,7 @@ TOKENS = 16384  # in a batch, those still to be written included
 
 
 @dataclass(frozen=True, kw_only=True)
-class GeneratedText:
+class GeneratedText(Displayed):
     """A text with what was written behind it; as a string it is all of that."""
 
     text: str

@@ -15,6 +15,7 @@ from glassformer.decoding.pieces import Pieces, alone, cut, pieces
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.search import search, stream
 from glassformer.errors import InputError
+from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
 from glassformer.tasks.reading import batches, in_order, limit_of, single, too_long
 from glassformer.tasks.task import Run, Text
@@ -26,7 +27,7 @@ BEYOND = 50  # tokens more than its source that a text may have; Vaswani et al. 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rewritten:
+class Rewritten(Displayed):
     """What a text was made into; as a string it is its text."""
 
     text: str

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from glassformer.errors import InputError
 from glassformer.glass.conclusion.entities import Name, Tagged, TokenLabels, WordLabel
+from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
 from glassformer.tasks.reading import encoded, in_order, read, run_of, single, window_of
 from glassformer.tasks.task import Run, Text
@@ -51,7 +52,7 @@ class Entity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entities:
+class Entities(Displayed):
     """The names in a text, and the tag of each of its tokens; as a string the text with its names in brackets."""
 
     text: str

@@ -195,6 +195,16 @@ function onKey(event) {
   if (target) location.hash = target;
 }
 
+// A page inside a notebook's frame has no address of its own, so its links are followed here.
+const FRAMED = location.protocol === "about:";
+
+function follow(event) {
+  const link = event.target.closest('a[href^="#"]');
+  if (!link) return;
+  event.preventDefault();
+  location.hash = link.getAttribute("href");
+}
+
 async function open() {
   if (!window.DecompressionStream) {
     document.getElementById("main").append(el("p", { class: "note" }, "This page unpacks its numbers as browsers do since 2023; open it in a newer one."));
@@ -207,6 +217,7 @@ async function open() {
   render();
   addEventListener("hashchange", render);
   document.addEventListener("keydown", onKey);
+  if (FRAMED) document.addEventListener("click", follow);
   document.documentElement.dataset.ready = "yes";
 }
 

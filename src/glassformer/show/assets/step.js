@@ -131,7 +131,7 @@ function say(readout, view, head, r, c) {
 }
 
 function remember(state, r, c) {
-  history.replaceState(null, "", hash({ ...state, at: `${r},${c}` }));
+  if (!FRAMED) history.replaceState(null, "", hash({ ...state, at: `${r},${c}` }));
 }
 
 function startAt(state, view) {
