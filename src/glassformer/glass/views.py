@@ -6,6 +6,9 @@ A view is a function whose first argument is the trace, or one step of it.
 from importlib import import_module
 from typing import Any
 
+from glassformer.errors import InputError
+
+EXTRAS = {"matplotlib": "plot"}  # packages that a view may need, and the extra that brings each
 VIEWS: dict[str, str] = {
     "html": "glassformer.show.page:write_page",
     "latex": "glassformer.show.latex:write_latex",
@@ -21,7 +24,14 @@ VIEWS: dict[str, str] = {
 def view(name: str, *given: Any, **options: Any) -> Any:
     """Call the view of this name."""
     module, _, function = VIEWS[name].partition(":")
-    return getattr(import_module(module), function)(*given, **options)
+    try:
+        made = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        brings = f"run pip install 'glassformer[{EXTRAS[error.name]}]'"
+        raise InputError(f"{error.name} is needed for this and is not installed; {brings}") from error
+    return made(*given, **options)
 
 
 class Displayed:

@@ -1,4 +1,4 @@
-"""Figures for papers and slides, by matplotlib: attention, heat maps, the residual stream, probabilities, a model's map.
+"""Figures for papers and slides, by matplotlib: attention, steps, the residual stream, probabilities, a model's map.
 
 Every function gives a `Figure` that belongs to no window: save it (`figure.savefig`), or write it whole with `write`.
 Colours are those that people with any colour vision tell apart: cividis for shares, blue to orange for signed numbers.
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
@@ -33,7 +34,9 @@ from glassformer.show.numbers import HIDDEN, number
 from glassformer.show.page import SHARES, peak
 
 SHARE = "cividis"
-SIGNED = LinearSegmentedColormap.from_list("blue-white-orange", ["#1f5fa8", "#9ec3e6", "#ffffff", "#f3b58a", "#b5501b"])
+SIGNED = LinearSegmentedColormap.from_list(
+    "blue-white-orange", ["#1f5fa8", "#9ec3e6", "#ffffff", "#f3b58a", "#b5501b"]
+)
 HIDDEN_GREY = "#c9c5bd"
 ENDINGS = (".png", ".svg", ".pdf")
 WRITTEN = 12  # matrices of up to so many columns have their numbers written into the cells
@@ -41,7 +44,8 @@ NAMED = 60  # up to so many rows or columns are named
 LIKELIEST = 10
 GRID = 4  # heads beside each other
 RESOLUTION = 160  # dots per inch of a PNG
-FONTS = {"font.size": 10, "axes.titlesize": 11, "svg.fonttype": "none"}
+SLANTED: dict[str, Any] = {"rotation": 55, "ha": "right", "rotation_mode": "anchor"}
+MARKS = "os^Dv<>Pp"
 
 
 def plot(
@@ -69,7 +73,8 @@ def write(figure: Figure, path: str | Path) -> None:
     """Write a figure whole or not at all, as the ending of the file's name says."""
     path = Path(path)
     if path.suffix not in ENDINGS:
-        raise InputError(f"a figure's file name ends in {', '.join(ENDINGS)}, and {path.name!r} does not; give such a name")
+        endings = ", ".join(ENDINGS)
+        raise InputError(f"a figure's file name ends in {endings}, and {path.name!r} does not; give such a name")
     partial = path.with_name(f".{secrets.token_hex(4)}{path.suffix}")
     try:
         figure.savefig(partial, dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
@@ -148,7 +153,7 @@ def _named(axes: Axes, matrix: Matrix, step: Step, across: bool = True, down: bo
     if matrix.rows is not None and rows <= NAMED:
         axes.set_yticks(range(rows), [_shown(name) for name in matrix.rows])
     if matrix.columns is not None and columns <= NAMED:
-        axes.set_xticks(range(columns), [_shown(name) for name in matrix.columns], rotation=55, ha="right", rotation_mode="anchor")
+        axes.set_xticks(range(columns), [_shown(name) for name in matrix.columns], **SLANTED)
     if rows == 1 and matrix.rows is None:
         axes.set_yticks([])
     if across and letters:
@@ -172,7 +177,11 @@ def _write_numbers(axes: Axes, values: Any, image: AxesImage) -> None:
             continue
         red, green, blue, _ = image.cmap(image.norm(value))
         ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-        axes.text(column, row, number(value, 2), ha="center", va="center", color=ink, fontsize=8)
+        axes.text(column, row, _short(value), ha="center", va="center", color=ink, fontsize=8)
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) or value == int(value) else f"{value:.2f}"
 
 
 def _scale(figure: Figure, image: AxesImage, axes: Sequence[Axes], step: Step) -> None:
@@ -182,12 +191,77 @@ def _scale(figure: Figure, image: AxesImage, axes: Sequence[Axes], step: Step) -
 
 
 def _figure(wide: float, high: float) -> Figure:
-    import_fonts()
     return Figure(figsize=(wide, high), layout="constrained")
 
 
-def import_fonts() -> None:
-    """Text in an SVG stays text."""
+# ------------------------------------------------------------------ a run
+
+
+def residual_stream(trace: Trace, *, text: int = 0) -> Figure:
+    """How long each token's row is from the embedding to the last layer, a line for each token."""
+    labels = Labels(trace)
+    sides = [side for side in SIDES if residual_lengths(trace, side, text).names]
+    if not sides:
+        raise InputError("no step of the residual stream was kept; keep embedding.output and layers.*.after_*")
+    figure = _figure(5.6 * len(sides) + 1.2, 4.6)
+    for axes, side in zip(figure.subplots(1, len(sides), squeeze=False)[0], sides, strict=True):
+        lengths = residual_lengths(trace, side, text)
+        names = labels.tokens(side, text) or tuple(map(str, range(lengths.values.shape[1])))
+        colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(names)))
+        for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
+            axes.plot(lengths.values[:, place], color=colour, marker=MARKS[place % len(MARKS)], label=_shown(name))
+        shown = [name.removeprefix(f"{side}.").removeprefix("layers.") for name in lengths.names]
+        axes.set_xticks(range(len(shown)), shown, fontsize=8, **SLANTED)
+        axes.set_title(f"{side}: the residual stream", loc="left")
+        axes.set_ylabel("length of a token's row")
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", alpha=0.3)
+        if len(names) <= NAMED // 2:
+            axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def likeliest(trace: Trace, *, position: int = -1, text: int = 0, count: int = LIKELIEST) -> Figure:
+    """The likeliest outcomes as bars: of the whole text, or of one position (the last, unless another is given)."""
+    step = trace[find(trace, "head.probabilities")]
+    labels = Labels(trace)
+    row = step.value[text] if step.axes == "B L" else step.value[text, position]
+    best = row.double().topk(min(count, len(row)))
+    names = [outcome(labels, step, place) for place in best.indices.tolist()]
+    figure = _figure(6.4, 0.34 * len(names) + 1.3)
+    axes = figure.add_subplot()
+    shares = best.values.tolist()
+    axes.barh(range(len(names)), shares, color="#0b6e75")
+    axes.set_yticks(range(len(names)), [_shown(name) for name in names])
+    axes.invert_yaxis()
+    for place, share in enumerate(shares):
+        axes.text(share, place, f" {number(share, 4)}", va="center", fontsize=9)
+    axes.set_xlim(0.0, 1.12)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_xlabel("probability")
+    tokens = labels.tokens(labels.last, text)
+    where = f" after “{_shown(tokens[position])}”" if tokens and step.axes != "B L" else ""
+    axes.set_title(f"Likeliest{where}", loc="left")
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def outcome(labels: Labels, step: Step, place: int) -> str:
+    """The word or label of a place in the last axis."""
+    if step.axes.endswith("V"):
+        return labels.word(labels.last, place)
+    names = labels.along(step, step.value.ndim - 1)
+    return names[place] if names is not None else f"label {place}"
+
+
+def model_map(config: TransformerConfig) -> Figure:
+    """A model as blocks and arrows, drawn from its configuration."""
+    stacks = 2 if config.stack == "encoder-decoder" else 1
+    figure = _figure(4.6 * stacks + 0.6, 8.4)
+    draw(figure.add_subplot(), config)
+    return figure
 
 
 def _check(heads: int, head: int) -> None:
