@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Call, assert_refused
 
+from glassformer.glass.trace import Trace
+
 WORDS = ("explain", "I love data science", "--model", "worked-example")
 
 
@@ -51,6 +53,37 @@ def test_files_are_written(call: Call, tmp_path: Path) -> None:
     assert json.loads(record.read_text("utf-8"))["steps"]
 
 
+def test_every_kind_of_file_is_written(call: Call, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    kinds = {
+        "latex": (("--latex", "walk.tex"), rb"\documentclass"),
+        "notebook": (("--notebook", "walk.ipynb"), b"{"),
+        "trace": (("--trace", "run.safetensors"), b""),
+        "step": (("--figure", "decoder.layers.0.cross_attention.weights", "step.png"), b"\x89PNG"),
+        "map": (("--figure", "map", "map.svg"), b"<?xml"),
+        "residual": (("--figure", "residual", "residual.pdf"), b"%PDF"),
+    }
+    words = [(*options[:-1], str(tmp_path / options[-1])) for options, _ in kinds.values()]
+    result = call(*WORDS, *(word for option in words for word in option))
+    assert result.code == 0, result.err
+    assert result.out == ""
+    assert result.err == "".join(f"wrote {option[-1]}\n" for option in words)
+    for option, (_, start) in zip(words, kinds.values(), strict=True):
+        assert Path(option[-1]).read_bytes().startswith(start)
+    saved = Trace.load(tmp_path / "run.safetensors")
+    assert saved.answer == "j' aime la science des données"
+    assert set(Trace.load(tmp_path / "walk.safetensors")) == set(saved)
+
+
+def test_a_larger_page_may_be_asked_for(call: Call, tmp_path: Path) -> None:
+    words = ("explain", "Angela Merkel met Emmanuel Macron in Paris.", "--model", "entities", "--html")
+    sizes = []
+    for size in ("0.5", "1"):
+        assert call(*words, str(tmp_path / "page.html"), "--page-size", size).code == 0
+        sizes.append((tmp_path / "page.html").stat().st_size)
+    assert sizes[0] <= 500_000 < sizes[1] <= 1_000_000
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -61,6 +94,15 @@ def test_files_are_written(call: Call, tmp_path: Path) -> None:
         ((*WORDS, "--step", "weights"), "3 steps"),
         ((*WORDS, "--step", "nothing at all"), "near it"),
         ((*WORDS, "--html", "nowhere/page.html"), "nowhere/page.html"),
+        ((*WORDS, "--latex", "nowhere/walk.tex"), "nowhere/walk.tex"),
+        ((*WORDS, "--notebook", "nowhere/walk.ipynb"), "nowhere/walk"),
+        ((*WORDS, "--notebook", "walk.txt"), ".ipynb"),
+        ((*WORDS, "--trace", "nowhere/run.safetensors"), "nowhere/run.safetensors"),
+        ((*WORDS, "--figure", "residual", "nowhere/a.png"), "nowhere/a.png"),
+        ((*WORDS, "--figure", "residual", "a.gif"), ".png"),
+        ((*WORDS, "--figure", "cross_attention.wieghts", "a.png"), "decoder.layers.0.cross_attention.weights"),
+        ((*WORDS, "--figure", "residual"), "--figure"),
+        ((*WORDS, "--page-size", "0.1"), "--page-size"),
         ((*WORDS, "--precision", "0"), "--precision"),
         (("explain", "", "--model", "worked-example"), "empty"),
         (("explain", "I love penguins", "--model", "worked-example"), "penguins"),

@@ -1,16 +1,20 @@
 """`glassformer explain`: one answer, and every number that made it."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from glassformer.cli.options import TRANSLATOR, one_thread_for_little
+from glassformer.glass.views import view
 
 if TYPE_CHECKING:
     from glassformer.glass.names import Names
     from glassformer.glass.trace import Trace
+    from glassformer.tasks.model import Model
 
 
 @click.command
@@ -35,6 +39,35 @@ if TYPE_CHECKING:
     "--json", "json_file", metavar="FILE", help="Write everything as JSON into a file; - is standard output."
 )
 @click.option("--html", "html_file", metavar="FILE", help="Write a page that stands alone into a file.")
+@click.option(
+    "--page-size",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0.5),
+    metavar="MB",
+    help="Largest size of the page; where all digits of all numbers do not fit, the page rounds and says so.",
+)
+@click.option("--latex", "latex_file", metavar="FILE", help="Write the walk as a LaTeX document (.tex).")
+@click.option(
+    "--notebook",
+    "notebook_file",
+    metavar="FILE",
+    help="Write a notebook (.ipynb) that computes every step again in NumPy, and the trace it loads beside it.",
+)
+@click.option(
+    "--figure",
+    "figures",
+    metavar="STEP FILE",
+    nargs=2,
+    multiple=True,
+    help="Draw a step into a .png, .svg or .pdf file; STEP may also be residual, likeliest or map (the model's).",
+)
+@click.option(
+    "--trace",
+    "trace_file",
+    metavar="FILE",
+    help="Save the run itself (.safetensors), every number with every digit; Python's Trace.load opens it.",
+)
 @click.option("--all", "everything", is_flag=True, help="Pass over nothing: every layer, every row.")
 @click.option(
     "--precision", default=4, show_default=True, type=click.IntRange(1, 15), help="Digits after the point."
@@ -45,15 +78,14 @@ def explain(
     name: str,
     task: str | None,
     step: str | None,
-    json_file: str | None,
-    html_file: str | None,
     everything: bool,
     precision: int,
+    **wanted: Any,
 ) -> None:
     """Walk through every number behind one answer.
 
-    Without --step, --json or --html the walk is printed: each step with its formula, the numbers put in and the
-    result. Large matrices are shown in part; --step NAME shows one step whole.
+    Where no file is asked for the walk is printed: each step with its formula, the numbers put in and the result.
+    Large matrices are shown in part; --step NAME shows one step whole.
     """
     from glassformer.show.find import find
     from glassformer.show.labels import names_of
@@ -62,23 +94,50 @@ def explain(
     model = load(name, task=task)
     one_thread_for_little(model)
     trace = model.trace(text, context) if context is not None else model.trace(text)
-    names = names_of(model, name)
+    trace.names = names_of(model, name)
     only = None if step is None else [find(trace, step)]
-    if json_file is not None:
-        from glassformer.show.record import pieces, write_json
+    digits = {"precision": precision, "everything": everything}
+    drawn = {figure: find_figure(trace, figure) for figure, _ in wanted["figures"]}
+    writers: list[tuple[str | None, Callable[[str], None]]] = [
+        (wanted["json_file"], lambda file: write_record(trace, file, only)),
+        (wanted["html_file"], lambda file: trace.to_html(file, largest=int(wanted["page_size"] * 1e6))),
+        (wanted["latex_file"], lambda file: trace.to_latex(file, **digits)),
+        (wanted["notebook_file"], trace.to_notebook),
+        (wanted["trace_file"], trace.save),
+        *((file, partial(draw, model, trace, drawn[figure])) for figure, file in wanted["figures"]),
+    ]
+    for file, write in writers:
+        if file is not None:
+            write(file)
+            if file != "-":
+                click.echo(f"wrote {file}", err=True)
+    if all(file is None for file, _ in writers):
+        show(trace, trace.names, only, everything, precision)
 
-        if json_file == "-":
-            sys.stdout.writelines(pieces(trace, names, only))
-        else:
-            write_json(trace, json_file, names, only)
-            click.echo(f"wrote {json_file}", err=True)
-    if html_file is not None:
-        from glassformer.show.page import write_page
 
-        write_page(trace, html_file, names)
-        click.echo(f"wrote {html_file}", err=True)
-    if json_file is None and html_file is None:
-        show(trace, names, only, everything, precision)
+def find_figure(trace: "Trace", figure: str) -> str:
+    """What is drawn: a step found by its name, or one of the figures of the whole."""
+    from glassformer.show.find import find
+
+    return figure if figure in ("map", "residual", "likeliest") else find(trace, figure)
+
+
+def draw(model: "Model", trace: "Trace", figure: str, file: str) -> None:
+    """Write one figure: of the run, or the map of the model."""
+    if figure == "map":
+        view("map", model.config, file)
+    else:
+        trace.plot(figure, file)
+
+
+def write_record(trace: "Trace", file: str, only: "list[str] | None") -> None:
+    """Write the JSON into a file, or print it."""
+    from glassformer.show.record import pieces, write_json
+
+    if file == "-":
+        sys.stdout.writelines(pieces(trace, trace.names, only))
+    else:
+        write_json(trace, file, trace.names, only)
 
 
 def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: bool, precision: int) -> None:

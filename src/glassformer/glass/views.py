@@ -14,6 +14,7 @@ VIEWS: dict[str, str] = {
     "latex": "glassformer.show.latex:write_latex",
     "notebook": "glassformer.show.notebook:write_notebook",
     "plot": "glassformer.show.figures:plot",
+    "map": "glassformer.show.figures:write_map",
     "show": "glassformer.show.fragments:Fragment",
     "trace": "glassformer.show.fragments:trace_html",
     "step": "glassformer.show.fragments:step_html",

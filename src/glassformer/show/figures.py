@@ -264,6 +264,11 @@ def model_map(config: TransformerConfig) -> Figure:
     return figure
 
 
+def write_map(config: TransformerConfig, path: str | Path) -> None:
+    """Write a model's map into a file."""
+    write(model_map(config), path)
+
+
 def _check(heads: int, head: int) -> None:
     if not 0 <= head < heads:
         raise InputError(f"head {head} was asked for, but this step has {heads}; give one from 0 to {heads - 1}")

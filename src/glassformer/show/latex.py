@@ -25,10 +25,10 @@ from glassformer.show.latex_math import (
     words,
     worked,
 )
+from glassformer.show.numbers import PRECISION
 from glassformer.show.record import write_text
 from glassformer.show.worked import Worked, Writer
 
-DIGITS = 3  # after the point, unless asked otherwise
 WIDE = 142.0  # digits that fit into a line
 FITS = ((ROWS, COLUMNS), (ROWS, 6), (6, 6), (6, 5))  # ever fewer rows and columns, until an equation fits
 VOCABULARY = 12  # of a larger vocabulary only the likeliest words are set
@@ -65,7 +65,7 @@ def write_latex(
     path: str | Path,
     names: Names | None = None,
     *,
-    precision: int = DIGITS,
+    precision: int = PRECISION,
     everything: bool = False,
 ) -> None:
     """Write the document, whole or not at all.
@@ -77,7 +77,7 @@ def write_latex(
 
 
 def document(
-    trace: Trace, names: Names | None = None, *, precision: int = DIGITS, everything: bool = False
+    trace: Trace, names: Names | None = None, *, precision: int = PRECISION, everything: bool = False
 ) -> str:
     """The document as text."""
     paper = _Paper(trace, names, precision, everything)
