@@ -11,8 +11,13 @@ from tests.show.browser import Browser
 from tests.show.conftest import CONFIGS, Make, Shown
 
 from glassformer.errors import InputError
+from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.trace import Trace
+from glassformer.inspection.attribution import Attribution, Piece, Scores
 from glassformer.show.fragments import Fragment, step_html, style
+from glassformer.show.packing import unpacked
+from glassformer.show.page import page
+from glassformer.show.writing_html import tree_svg
 from glassformer.tasks.answering import Span
 from glassformer.tasks.classification import Label, Labels, Values
 from glassformer.tasks.filling import Filled
@@ -173,3 +178,48 @@ def test_a_frame_can_be_walked_through(make: Make, tmp_path: Path) -> None:
         assert browser.errors() == []
     finally:
         browser.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def written() -> GenerationTrace:
+    return load("tatoeba-en-fr").trace_generation("Where is the station?", num_beams=3, keep="head.logits")
+
+
+def test_a_generation_shows_each_token_with_its_alternatives(written: GenerationTrace) -> None:
+    html = written._repr_html_()
+    Balanced().feed(html)
+    assert html.count('class="token"') == len(written.tokens)
+    for token in written.tokens:
+        assert repr(token.probability) in html
+        for other in token.alternatives:
+            assert f"{other.probability:.1%}" in html
+
+
+def test_a_beam_search_is_a_tree(written: GenerationTrace) -> None:
+    tree = written.tree
+    assert tree is not None
+    html = tree._repr_html_()
+    assert html.count("<title>") == len(tree.nodes)
+    assert html.count("<path ") == sum(node.parent is not None for node in tree.nodes)
+    assert html.count('stroke-width="2.5"') == len(tree.answer) - 1
+    assert html.count('opacity=".45"') == sum(node.fate == "dropped" for node in tree.nodes)
+    assert f"sum {tree.answer[-1].score:.4f}" in html
+
+
+def test_an_attribution_is_a_strip_of_words() -> None:
+    pieces = [Piece(text=text, score=score, start=0, end=1) for text, score in (("<good>", 2.0), ("bad", -1.0))]
+    scores = Scores(side="encoder", texts=("<good> bad",), tokens=tuple(pieces))
+    html = Attribution(method="saliency", about="label good", number=0.5, scores=(scores,))._repr_html_()
+    parsed(html)
+    assert "rgba(var(--plus),0.850)" in html
+    assert "rgba(var(--minus),0.425)" in html
+    assert "&lt;good&gt;" in html
+
+
+def test_a_page_tells_how_its_answer_was_written(written: GenerationTrace) -> None:
+    text = page(load("tatoeba-en-fr").trace("Where is the station?"), writing=written, largest=600_000)
+    size = int(re.search(r'data-bytes="(\d+)"', text)[1])  # type: ignore[index]
+    packed = re.search(r"<script[^>]*id=\"trace\"[^>]*>([^<]*)</script>", text)[1]  # type: ignore[index]
+    data, _ = unpacked(packed, size)
+    assert written.tree is not None
+    assert tree_svg(written.tree) in data["writing"]

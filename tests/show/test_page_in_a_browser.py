@@ -11,6 +11,7 @@ from tests.show.conftest import CONFIGS, Make, Shown
 from glassformer.glass.trace import Trace
 from glassformer.show import page as page_module
 from glassformer.show.page import write_page
+from glassformer.tasks.model import load
 
 WEIGHTS = "encoder.layers.0.self_attention.weights"
 ARROW_DOWN, ARROW_RIGHT = "\ue015", "\ue014"
@@ -175,3 +176,14 @@ def test_a_text_is_never_markup(browser: Browser, tmp_path: Path) -> None:
     browser.open(tmp_path / "page.html")
     assert browser.ask("document.querySelectorAll('img, b').length") == 0
     assert browser.ask("document.title") == "<b>& · glassformer"
+
+
+def test_how_it_was_written_is_a_view_of_its_own(browser: Browser, tmp_path: Path) -> None:
+    model = load("tatoeba-en-fr")
+    writing = model.trace_generation("Where is it?", num_beams=2, keep="head.logits")
+    model.trace("Where is it?").to_html(tmp_path / "page.html", writing=writing)
+    browser.open(tmp_path / "page.html", "writing=")
+    assert browser.texts(".glassformer .token") == [token.token for token in writing.tokens]
+    assert writing.tree is not None
+    assert len(browser.texts(".glassformer svg title")) == len(writing.tree.nodes)
+    assert browser.errors() == []

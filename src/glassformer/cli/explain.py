@@ -100,7 +100,7 @@ def explain(
     drawn = {figure: find_figure(trace, figure) for figure, _ in wanted["figures"]}
     writers: list[tuple[str | None, Callable[[str], None]]] = [
         (wanted["json_file"], lambda file: write_record(trace, file, only)),
-        (wanted["html_file"], lambda file: trace.to_html(file, largest=int(wanted["page_size"] * 1e6))),
+        (wanted["html_file"], lambda file: write_page(model, text, trace, file, wanted["page_size"])),
         (wanted["latex_file"], lambda file: trace.to_latex(file, **digits)),
         (wanted["notebook_file"], trace.to_notebook),
         (wanted["trace_file"], trace.save),
@@ -128,6 +128,16 @@ def draw(model: "Model", trace: "Trace", figure: str, file: str) -> None:
         view("map", model.config, file)
     else:
         trace.plot(figure, file)
+
+
+def write_page(model: "Model", text: str, trace: "Trace", file: str, megabytes: float) -> None:
+    """Write the page; of a model that writes, with how it came to its answer."""
+    from glassformer.tasks.generation import Generation
+    from glassformer.tasks.rewriting import Rewriting
+
+    writes = isinstance(model.task, Generation | Rewriting)
+    writing = model.trace_generation(text, keep="head.logits") if writes else None
+    trace.to_html(file, largest=int(megabytes * 1e6), writing=writing)
 
 
 def write_record(trace: "Trace", file: str, only: "list[str] | None") -> None:

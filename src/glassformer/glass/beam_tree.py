@@ -10,6 +10,7 @@ from glassformer.glass.conclusion.conclusion import Numbers, agree
 from glassformer.glass.loss_formulas import log_softmax
 from glassformer.glass.plain import as_plain
 from glassformer.glass.verify import Check, compared
+from glassformer.glass.views import Displayed
 
 Fate = Literal["kept", "ended", "dropped"]
 MARKS: Mapping[str, str] = {"kept": "·", "ended": "■", "dropped": " "}
@@ -44,7 +45,7 @@ class Finished:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BeamTree:
+class BeamTree(Displayed):
     """All that a beam search weighed, position by position, best first.
 
     At each position the continuations of all beams are ranked by their summed log-probability. Of the best `beams`

@@ -20,6 +20,7 @@ from glassformer.glass.step import Step
 from glassformer.glass.store import Saved
 from glassformer.glass.trace import Trace
 from glassformer.glass.verify import Check, Verification, as_array, compared
+from glassformer.glass.views import Displayed
 
 KEPT = {  # what a cache holds of a run, by what the next run calls it: the last of these that was made
     "past_key": ("all_key", "key_turned", "key_norm.output", "key"),
@@ -65,7 +66,7 @@ class Written:
     tree: BeamTree | None
 
 
-class GenerationTrace(Sequence[Trace]):
+class GenerationTrace(Displayed, Sequence[Trace]):
     """The runs behind a text, in order: number i chose token i.
 
     The first run reads what is given, each later one only the token chosen before it; keys and values of earlier

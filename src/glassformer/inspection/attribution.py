@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glassformer.glass.views import Displayed
 from glassformer.inspection.drawing import drawn
 from glassformer.inspection.question import Side
 from glassformer.text.words import words
@@ -62,7 +63,7 @@ class Scores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attribution:
+class Attribution(Displayed):
     """How much each token contributes to the number that is asked about."""
 
     method: str

@@ -1,4 +1,7 @@
-"""Answers in a notebook: labels as bars, names marked in their text, written words shaded by how sure the model was."""
+"""Answers in a notebook: labels as bars, names marked in their text, written words shaded by how sure the model was.
+
+So are what is found about answers: the words that speak for one, how it was written.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,11 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
-from glassformer.show.fragments import wrapped
+from glassformer.glass.beam_tree import BeamTree
+from glassformer.glass.generation import GenerationTrace
+from glassformer.inspection.attribution import Attribution, Piece
+from glassformer.show.fragments import STRONG, wrapped
+from glassformer.show.writing_html import generation_parts, tree_parts
 from glassformer.tasks.answering import Span
 from glassformer.tasks.classification import Label, Labels, Values
 from glassformer.tasks.filling import Filled
@@ -77,6 +84,27 @@ def _written(answer: Rewritten | GeneratedText) -> Iterator[str]:
         for token, share in shares
     )
     yield f"<div>{' '.join(tokens)}</div>"
+
+
+_parts.register(GenerationTrace, generation_parts)
+_parts.register(BeamTree, tree_parts)
+
+
+@_parts.register
+def _attribution(answer: Attribution) -> Iterator[str]:
+    largest = max((abs(piece.score) for piece in answer.words), default=0.0)
+    facts = "; ".join(f"{name} {value}" for name, value in answer.facts())
+    yield f"<div><b>{escape(answer.method)}</b> for {escape(answer.about)}</div>"
+    for side in answer.scores:
+        yield f"<div>{' '.join(weighed(piece, largest) for piece in side.words)}</div>"
+    yield f"<div class='note'>orange speaks for it, blue against it; {escape(facts)}</div>"
+
+
+def weighed(piece: Piece, largest: float) -> str:
+    """A word in the colour of its score: the strongest of all has full colour."""
+    strength = STRONG * abs(piece.score) / largest if largest else 0.0
+    colour = f"rgba(var(--{'plus' if piece.score > 0 else 'minus'}),{strength:.3f})"
+    return f'<span class="token" style="background:{colour}" title="{piece.score!r}">{escape(piece.text)}</span>'
 
 
 def bars(shares: Mapping[str, float], chosen: set[str]) -> str:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from glassformer.show.numbers import HIDDEN
 
-KINDS = {"f8": np.dtype("<f8"), "f4": np.dtype("<f4"), "i4": np.dtype("<i4")}
+KINDS: dict[str, np.dtype[Any]] = {"f8": np.dtype("<f8"), "f4": np.dtype("<f4"), "i4": np.dtype("<i4")}
 MIDDLE = 128  # a rounded zero is the middle of a byte, so that small numbers of either sign take one
 LESS_THAN = ","  # stands for "<", which no text inside a script element should have
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.names import Names
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
@@ -30,6 +31,7 @@ from glassformer.show.numbers import HIDDEN, PRECISION
 from glassformer.show.packing import Pack, Unit, plain, roundable, usual_size
 from glassformer.show.record import write_text
 from glassformer.show.worked import Writer
+from glassformer.show.writing_html import generation_parts
 
 LARGEST = 1_990_000  # bytes of a page
 FINEST, COARSEST = 2.0**-24, 2.0**-2  # of a number's usual size: the units that numbers are rounded to
@@ -51,22 +53,39 @@ SHARES = frozenset(
 )  # from 0 to 1
 
 
-def write_page(trace: Trace, path: str | Path, names: Names | None = None, *, largest: int = LARGEST) -> None:
-    """Write the page, whole or not at all; `largest` is how many bytes it may have."""
-    write_text(path, [page(trace, names, largest=largest)])
+def write_page(
+    trace: Trace,
+    path: str | Path,
+    names: Names | None = None,
+    *,
+    largest: int = LARGEST,
+    writing: GenerationTrace | None = None,
+) -> None:
+    """Write the page, whole or not at all.
+
+    `largest` is how many bytes it may have; `writing` tells how the answer was written, token by token.
+    """
+    write_text(path, [page(trace, names, largest=largest, writing=writing)])
 
 
-def page(trace: Trace, names: Names | None = None, *, largest: int = LARGEST, start: str = "") -> str:
+def page(
+    trace: Trace,
+    names: Names | None = None,
+    *,
+    largest: int = LARGEST,
+    start: str = "",
+    writing: GenerationTrace | None = None,
+) -> str:
     """The page as text, opened at a step or a view such as `step=encoder.output`."""
     before, after = frame(trace, start)
-    text, size = _Pages(trace, names).fitting(largest - len((before + after).encode()))
+    text, size = _Pages(trace, names, writing).fitting(largest - len((before + after).encode()))
     return before.replace("<!--bytes-->", str(size)) + text + after
 
 
 def frame(trace: Trace, start: str) -> tuple[str, str]:
     """What stands before the numbers and after them."""
     assets = files("glassformer") / "show" / "assets"
-    style = "".join((assets / name).read_text("utf-8") for name in ("palette.css", "page.css"))
+    style = "".join((assets / name).read_text("utf-8") for name in ("palette.css", "page.css", "fragment.css"))
     script = "".join((assets / name).read_text("utf-8") for name in SCRIPTS)
     html = (assets / "page.html").read_text("utf-8")
     html = html.replace("<!--title-->", escape(f"{trace.answer or 'A trace'} · glassformer"))
@@ -101,8 +120,9 @@ class Size:
 class _Pages:
     """Gathers what the page holds."""
 
-    def __init__(self, trace: Trace, names: Names | None) -> None:
+    def __init__(self, trace: Trace, names: Names | None, writing: GenerationTrace | None) -> None:
         self.trace, self.labels = trace, Labels(trace, names)
+        self.writing = "" if writing is None else "".join(generation_parts(writing))
         self.worked_out = sum(step.value.numel() for step in trace.values()) <= WORKED
         self.verified = str(trace.verify())
         used = {name for step in trace.values() for name in step.inputs}
@@ -158,6 +178,7 @@ class _Pages:
             "axes": AXES,
             "hidden": HIDDEN,
             "verified": self.verified,
+            "writing": self.writing,
             "steps": list(steps.values()),
             "formulas": self.formulas,
             "parameters": {n: self.parameter(n, value, pack) for n, value in self.parameters.items()},

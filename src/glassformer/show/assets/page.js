@@ -8,7 +8,7 @@ function drawTop(state) {
   const model = data.model ? `${data.model} · ` : "";
   const here = (view) => (state[view] !== undefined || (view === "all" && nobody) ? "page" : null);
   const looks = data.steps.some(attends);
-  const nobody = !state.step && !state.parameter && state.attention === undefined && state.token === undefined;
+  const nobody = !["step", "parameter", "attention", "token", "writing"].some((view) => state[view] !== undefined);
   document.getElementById("top").replaceChildren(
     said,
     el("span", { class: "about" }, `${model}${data.steps.length} steps`),
@@ -19,6 +19,7 @@ function drawTop(state) {
       el("button", { class: "tool menu", type: "button", onclick: () => document.body.classList.toggle("listed"), "aria-controls": "map" }, "Steps"),
       looks ? el("a", { class: "tool", href: hash({ attention: "" }), "aria-current": here("attention") }, "Attention") : null,
       Object.keys(data.tokens).length ? el("a", { class: "tool", href: tokenLink(Object.keys(data.tokens).pop(), 0), "aria-current": here("token") }, "Tokens") : null,
+      data.writing ? el("a", { class: "tool", href: hash({ writing: "" }), "aria-current": here("writing") }, "Writing") : null,
       el("button", { class: "tool", type: "button", onclick: turnLight }, "Light / dark"),
     ),
   );
@@ -164,6 +165,7 @@ function render() {
   else if (state.parameter) drawParameter(main, state);
   else if (state.attention !== undefined) drawAttention(main, state);
   else if (state.token !== undefined) drawToken(main, state);
+  else if (state.writing !== undefined && data.writing) drawWriting(main);
   else drawOverview(main);
   markMap();
   document.body.classList.remove("listed");

@@ -28,6 +28,19 @@ function answer() {
 }
 
 
+// How the answer was written: the tokens with what else could have been, and a beam search as its tree.
+function drawWriting(main) {
+  const holder = el("div", { class: "glassformer" });
+  holder.innerHTML = data.writing; // made with the page, every text in it escaped
+  put(
+    main,
+    el("h2", {}, "How it was written"),
+    el("p", { class: "idea" }, "Token by token, each as dark as the model held it likely; the likeliest in its place are under the pointer."),
+    holder,
+    keys(),
+  );
+}
+
 // ---------------------------------------------------------------- one token, layer by layer
 
 const STREAM = /^\w+\.(embedding\.output|layers\.\d+\.after_\w+(\.output)?|output)$/;
