@@ -114,7 +114,7 @@ export async function look(run, name) {
     el("h2", {}, name),
     el("p", { class: "lead" }, letters.map((letter, axis) => `${run.axes[letter]} ${step.shape[axis]}`).join(" × ") || "one number"),
     step.says ? el("p", { class: "idea" }, step.says) : null,
-    el("div", { class: "formula", html: step.math, "aria-label": step.formula }),
+    el("div", { class: "formula", role: "math", html: step.math, "aria-label": step.formula }),
     links(run, "made of", step.inputs),
     links(run, "used by", run.users.get(name) || []),
     chooseHead(step, head),

@@ -104,9 +104,8 @@ function table(view, pick) {
     for (let c = 0; c < view.columns; c++) {
       const value = view.value(r, c);
       const tone = toneOf(view, value);
-      const style = tone
-        ? `background:rgba(${tone.rgb.join(",")},${(tone.strength * 0.82).toFixed(3)})${tone.strength > 0.62 ? ";color:var(--on)" : ""}`
-        : null;
+      // never so strong that the number on it could not be read
+      const style = tone ? `background:rgba(${tone.rgb.join(",")},${(tone.strength * 0.55).toFixed(3)})` : null;
       cells.push(
         el(
           "td",
