@@ -182,6 +182,6 @@ def test_the_page_and_what_it_needs_is_there(client: TestClient) -> None:
     for path in ("studio.css", "js/main.js", "shared/palette.css", "icon.svg"):
         assert path in page
         assert client.get(f"/{path}").status_code == 200
-    for script in ("answer", "api", "beams", "dom", "look", "store", "tensor", "touch", "train", "views"):
+    for script in ("answer", "api", "beams", "dom", "look", "store", "tensor", "touch", "train", "understand", "views"):
         assert client.get(f"/js/{script}.js").status_code == 200
     assert client.get("/../pyproject.toml").status_code == 404

@@ -22,6 +22,7 @@ from glassformer.studio.streams import tokens
 from glassformer.studio.takes import TAKES, taken
 from glassformer.studio.touch import EditAsked, edits_of
 from glassformer.studio.trainings import Trainings
+from glassformer.studio.understand import OVER_TOKENS, attributed, differing, layered
 from glassformer.studio.uploads import received
 from glassformer.studio.values import numbers
 from glassformer.training.roles import ROLES
@@ -128,6 +129,28 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     @app.get("/api/runs/{number}/beams")
     def beams(number: int, beams: Annotated[int, Query(ge=2, le=16)] = 4) -> dict[str, Any]:
         return runs.get(number).beams(beams)
+
+    @app.get("/api/methods")
+    def methods() -> list[str]:
+        return list(OVER_TOKENS)
+
+    @app.get("/api/runs/{number}/attribution")
+    def attribution(
+        number: int,
+        method: str = OVER_TOKENS[0],
+        target: str | None = None,
+        against: str | None = None,
+        position: int | None = None,
+    ) -> dict[str, Any]:
+        return attributed(runs.get(number), method, target=target, against=against, position=position)
+
+    @app.get("/api/runs/{number}/lens")
+    def each_layer(number: int) -> dict[str, Any]:
+        return layered(runs.get(number))
+
+    @app.get("/api/runs/{number}/differences/{other}")
+    def differences(number: int, other: int) -> dict[str, Any]:
+        return differing(runs.get(number), runs.get(other))
 
     @app.get("/api/takes")
     def takes() -> list[dict[str, str]]:

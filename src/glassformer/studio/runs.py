@@ -39,6 +39,7 @@ class Kept:
     trace: Trace
     labels: Labels
     answer: Any
+    edits: tuple[AnyEdit, ...] = ()
 
     @property
     def size(self) -> int:
@@ -177,7 +178,7 @@ class Runs:
             trace = opened.model.trace(*given_text, **options)
         with self.lock:
             kept = Kept(
-                next(self.numbers), opened, text, context, trace, Labels(trace, opened.names), answer
+                next(self.numbers), opened, text, context, trace, Labels(trace, opened.names), answer, tuple(edits)
             )
             self.held[kept.number] = kept
             while len(self.held) > 1 and sum(each.size for each in self.held.values()) > self.room:

@@ -5,6 +5,7 @@ import { beams } from "./beams.js";
 import { el } from "./dom.js";
 import { look, namesOf, titled } from "./look.js";
 import { address, state } from "./store.js";
+import { understand } from "./understand.js";
 import { bitmap, draw, heads, layout, matrix, partOf } from "./tensor.js";
 
 const always = () => true;
@@ -16,6 +17,7 @@ export const VIEWS = {
   map: ["Map", map, always],
   attention: ["Attention", attention, always],
   beams: ["Beams", beams, writes],
+  understand: ["Understand", understand, always],
 };
 
 // ---------------------------------------------------------------- walk: a step a screen
