@@ -15,6 +15,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "glassformer.cli.verify:verify",
         "Recompute every number from text to answer, and compare all paths.",
     ),
+    "attribute": (
+        "glassformer.cli.attribute:attribute",
+        "Say which words, layers or heads an answer hangs on.",
+    ),
+    "compare": (
+        "glassformer.cli.compare:compare",
+        "Show which steps of two runs differ, and by how much.",
+    ),
     "translate": (
         "glassformer.cli.translate:translate",
         "Translate texts given here, in a file, or line by line.",

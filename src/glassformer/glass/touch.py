@@ -37,7 +37,7 @@ class Touch:
     """Edits in the order in which they work on a step: those of the outer context first."""
 
     def __init__(self, edits: Sequence[Ready], outer: Touch | None = None) -> None:
-        self.edits = (*(outer.edits if outer else ()), *edits)
+        self.edits: tuple[Ready, ...] = (*(outer.edits if outer else ()), *edits)
         self._of: dict[str, tuple[Ready, ...]] = {}
 
     def of(self, name: str) -> tuple[Ready, ...]:

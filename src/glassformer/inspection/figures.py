@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def framed(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_title(textwrap.fill(plain(title), max(24, int(width * 11))), fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
@@ -75,7 +76,7 @@ def mapped(
 ) -> Figure:
     """A map of numbers: blue below nothing, red above; in the cells their numbers, or texts."""
     wide, tall = 1.8 + cell[0] * len(columns), 1.1 + cell[1] * len(rows)
-    figure, axes = framed(max(wide, 3.2), tall, title)
+    figure, axes = framed(max(wide, 4.4), tall, title)
     finite = np.abs(values[np.isfinite(values)])
     most = float(finite.max(initial=0.0)) or 1.0
     low, colours = (0.0, PLAIN) if float(np.nanmin(values)) >= 0.0 else (-most, SIGNED)

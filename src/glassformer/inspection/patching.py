@@ -41,6 +41,7 @@ def patching(
     side: str | None = None,
     direct: bool = False,
     measure: Measure = "share",
+    corrupt_written: str | None = None,
     float64: bool = False,
     **asked: Any,
 ) -> Labelled:
@@ -51,13 +52,17 @@ def patching(
     "cross_attention.output", or, over "steps", a pattern; `side` a stack, by default the one that reads the text.
 
     Which number: `target`, `against`, `position` and `written`, as `attribute` has them; without a target it is the
-    model's answer to the clean text. A share of 0 is the corrupt run's number, 1 the clean one's; `measure="number"`
-    gives the number itself. `direct` patches paths: all other heads are held as the corrupt text has them, so that a
-    head acts on the answer by itself alone, or through feed-forwards (Wang et al. 2023, section 3.1).
+    model's answer to the clean text. `corrupt_written` is what stands before the
+    token in the corrupt run, if that differs. A share of 0 is the corrupt run's number, 1 the clean one's;
+    `measure="number"` gives the number itself. `direct` patches paths: all other heads are held as the corrupt text has
+    them, so that a head acts on the answer by itself alone, or through feed-forwards (Wang et al. 2023, section 3.1).
     """
     check(over, measure, direct)
     question = question_of(model, clean, Asked(**asked))
-    other = question_of(model, corrupt, as_asked(question, Asked(**asked)))
+    there_asked = as_asked(question, Asked(**asked))
+    if corrupt_written is not None:
+        there_asked = replace(there_asked, written=corrupt_written)
+    other = question_of(model, corrupt, there_asked)
     other = replace(other, terms=moved(question, other))
     stack = side or question.read
     with machine_of(model.transformer, question, float64) as machine:

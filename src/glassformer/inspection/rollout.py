@@ -37,8 +37,8 @@ def rollout(steps: Mapping[str, Step]) -> dict[str, Flow]:
 
 def mixed(stays: Flow, comes: Flow) -> Flow:
     """Half of what was there and half of what comes in."""
-    both = {**stays, **comes}
-    return {
-        name: (0.5 * stays[name] if name in stays else 0.0) + (0.5 * comes[name] if name in comes else 0.0)
-        for name in both
-    }  # type: ignore[return-value]
+    found: Flow = {}
+    for flow in (stays, comes):
+        for name, rows in flow.items():
+            found[name] = found[name] + 0.5 * rows if name in found else 0.5 * rows
+    return found
