@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from glassformer.errors import InputError
+from glassformer.inspection.labelled import rounded
 
 if TYPE_CHECKING:
     from glassformer.inspection.attribution import Attribution
@@ -91,7 +92,7 @@ def mapped(
     if texts is not None or shown:
         for row, column in np.ndindex(values.shape):
             value = values[row, column]
-            said = texts[row][column] if texts is not None else f"{value:.2f}"
+            said = texts[row][column] if texts is not None else f"{rounded(value, 2):.2f}"
             dark = abs(value) > (0.6 * most if low else 0.7 * most)
             ink = "white" if dark else "#222"
             axes.text(column, row, plain(said), ha="center", va="center", fontsize=5.5, color=ink)

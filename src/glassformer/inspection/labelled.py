@@ -90,9 +90,14 @@ def table(rows: Sequence[str], columns: Sequence[str], values: NDArray[Any]) -> 
         if any(columns):
             lines.append(" " * beside + "".join(f" {clipped(columns[c], cell):>{cell}}" for c in part))
         for row, name in enumerate(rows):
-            cells = "".join(f" {values[row, c]:>{cell}.3f}" for c in part)
+            cells = "".join(f" {rounded(values[row, c], 3):>{cell}.3f}" for c in part)
             lines.append(f"{clipped(name, beside):<{beside}}{cells}")
     return lines
+
+
+def rounded(value: float, digits: int) -> float:
+    """A number as it is shown: what rounds to nothing has no sign."""
+    return round(float(value), digits) + 0.0
 
 
 def clipped(text: str, width: int) -> str:
