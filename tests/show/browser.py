@@ -50,7 +50,7 @@ class Browser:
 
     def wait(self, condition: str) -> None:
         """Until an expression is true."""
-        for _ in range(300):
+        for _ in range(1500):  # half a minute, on a machine with much else to do
             if self.ask(condition):
                 return
             time.sleep(0.02)

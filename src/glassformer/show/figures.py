@@ -186,7 +186,7 @@ def _short(value: float) -> str:
 
 def _scale(figure: Figure, image: AxesImage, axes: Sequence[Axes], step: Step) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.8, pad=0.02, extend="neither" if step.key in SHARES else "both")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.set_label("share, from 0 to 1" if step.key in SHARES else "value")
 
 

@@ -36,6 +36,8 @@ WORDS = 8
 ENTRIES = 2  # a row of up to so many entries is worked out whole
 ROOM = 130  # letters of a worked-out entry on one line
 LIKELIEST = 4
+FOLLOWED = 2
+NEW_LINE = r"\\"
 
 FRAME = r"""\documentclass[10pt,fleqn]{article}
 \usepackage{iftex}
@@ -220,20 +222,30 @@ class _Paper:
 
     def entries(self, board: Board) -> Iterator[str]:
         """One row of a narrow result, or one entry, with its numbers put in."""
-        writer = Writer(board, self.precision)
+        writer, row = Writer(board, self.precision), self.followed(board)
         columns = board.result.values.shape[1]
-        found = [writer.entry(0, place) for place in (range(columns) if columns <= ENTRIES else [0])]
-        entries = [entry for entry in found if entry is not None]
-        if entries:
-            lines = r" \\ ".join(self.entry(board.result, place, entry) for place, entry in enumerate(entries))
-            yield rf"\begin{{align*}} {lines} \end{{align*}}"
+        chosen = list(range(columns)) if columns <= ENTRIES else [self.telling(board, row)]
+        found = [(place, writer.entry(row, place)) for place in chosen]
+        lines = [self.entry(board.result, row, place, entry) for place, entry in found if entry is not None]
+        if lines:
+            yield rf"\begin{{align*}} {f' {NEW_LINE} '.join(lines)} \end{{align*}}"
 
-    def entry(self, result: Matrix, column: int, entry: Worked) -> str:
-        """Q_{I,1} & = 1.87 · (-0.93) + ... = -2.022."""
-        row, called = (str(n[i]) if n is not None else str(i) for n, i in ((result.rows, 0), (result.columns, column)))
-        put_in = r" \\ & \qquad + ".join(map(worked, broken(entry.text)))
-        place = rf"{symbol(result.symbol)}[{words(row)}, {words(called)}]"
-        return rf"{place} & = {put_in} = {worked(entry.result)}"
+    def followed(self, board: Board) -> int:
+        """The row that is worked out: of a decoder the first that has others to look back at."""
+        rows = board.result.values.shape[0]
+        source = ".cross_attention." in board.step.name and board.step.key in ("key", "value")
+        return min(FOLLOWED, rows - 1) if self.labels.side(board.step.name) == "decoder" and not source else 0
+
+    def telling(self, board: Board, row: int) -> int:
+        """The column that is worked out: of a vocabulary the likeliest word."""
+        return int(board.result.values[row].argmax()) if board.step.axes.endswith("V") else 0
+
+    def entry(self, result: Matrix, row: int, column: int, entry: Worked) -> str:
+        """Q[I, 1] & = 1.87 · (-0.93) + ... = -2.022."""
+        names = ((result.rows, row), (result.columns, column))
+        called = [words(str(name[place] if name is not None else place)) for name, place in names]
+        put_in = rf" {NEW_LINE} & \qquad + ".join(map(worked, broken(entry.text)))
+        return rf"{symbol(result.symbol)}[{', '.join(called)}] & = {put_in} = {worked(entry.result)}"
 
     # ------------------------------------------------------------------ the answer
 

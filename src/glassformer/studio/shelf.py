@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from glassformer.glass.names import Names
 from glassformer.shipped import says, shipped
-from glassformer.show.labels import Names, names_of
+from glassformer.show.labels import names_of
 from glassformer.tasks.model import Model, load, tasks_for
 
 OPEN = 4  # models held at once

@@ -35,7 +35,7 @@ function drawWriting(main) {
   put(
     main,
     el("h2", {}, "How it was written"),
-    el("p", { class: "idea" }, "Token by token, each as dark as the model held it likely; the likeliest in its place are under the pointer."),
+    el("p", { class: "idea" }, "Token by token, each coloured as strongly as the model held it likely; the likeliest in its place are under the pointer."),
     holder,
     keys(),
   );
