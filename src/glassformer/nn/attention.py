@@ -125,7 +125,7 @@ class Attention(Part):
             output,
             trace,
             "attention_output",
-            (mixed, self.output.weight, self.output.bias),
+            (mixed, self.output),
         )
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, visible: Visibility, trace: Trace | None) -> Tensor:
@@ -152,7 +152,7 @@ class Attention(Part):
     ) -> Tensor:
         """(B, T, C) -> (B, heads, T, D)."""
         split = linear(x).unflatten(-1, (heads, self.head_size)).transpose(1, 2)
-        return self.step(name, axes, split, trace, name, (x, linear.weight, linear.bias), heads=heads)
+        return self.step(name, axes, split, trace, name, (x, linear), heads=heads)
 
     def normed(self, norm: Part | None, axes: str, x: Tensor, trace: Trace | None) -> Tensor:
         """Queries or keys normed, head by head, in a model that does so."""

@@ -60,7 +60,7 @@ class Embedding(Part):
             *positions,
         ):  # in the order of the published models: the last digit is theirs too
             x = x + part
-        parts = (tokens, *positions, *segments)
+        parts: tuple[Tensor | nn.Linear, ...] = (tokens, *positions, *segments)
         formula = "sum" if len(parts) > 1 else "same"
         if self.norm is not None or self.projection is not None:
             x = self.step("sum", self.axes, x, trace, formula, parts)
@@ -69,7 +69,7 @@ class Embedding(Part):
             x = self.norm(x, trace)
             formula, parts = "same", (x,)
         if self.projection is not None:
-            formula, parts = "projected", (x, self.projection.weight, self.projection.bias)
+            formula, parts = "projected", (x, self.projection)
             x = self.projection(x)
         y: Tensor = self.dropout(self.step("output", "B T C", x, trace, formula, parts))
         return y

@@ -36,10 +36,10 @@ class FeedForward(Part):
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        up = self.step("up", "B T F", self.up(x), trace, "up", (x, self.up.weight, self.up.bias))
+        up = self.step("up", "B T F", self.up(x), trace, "up", (x, self.up))
         active = self.dropout(self.activated(x, up, trace))
         output = self.down(active)
-        inputs = (active, self.down.weight, self.down.bias)
+        inputs = (active, self.down)
         return self.step("output", "B T C", output, trace, "feed_forward_output", inputs)
 
     def activated(self, x: Tensor, up: Tensor, trace: Trace | None) -> Tensor:
@@ -48,6 +48,6 @@ class FeedForward(Part):
             return self.step(
                 "active", "B T F", self.function(up), trace, "active", (up,), activation=self.activation
             )
-        gate = self.step("gate", "B T F", self.gate(x), trace, "gate", (x, self.gate.weight, self.gate.bias))
+        gate = self.step("gate", "B T F", self.gate(x), trace, "gate", (x, self.gate))
         active = self.function(gate) * up
         return self.step("active", "B T F", active, trace, "gated", (gate, up), activation=self.activation)

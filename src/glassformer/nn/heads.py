@@ -56,7 +56,7 @@ class LanguageHead(Part):
         if trace is not None and self.next_sentence is not None:
             self.next_sentence(x, attention_mask, trace)
         if self.dense is not None and self.norm is not None:
-            inputs = (x, self.dense.weight, self.dense.bias)
+            inputs = (x, self.dense)
             u = self.step("projected", self.axes, self.dense(x), trace, "projected", inputs)
             u = self.step(
                 "active", self.axes, self.function(u), trace, "active", (u,), activation=self.activation
@@ -69,7 +69,7 @@ class LanguageHead(Part):
             self.output(scaled),
             trace,
             self.logits_formula,
-            (x, self.output.weight, self.output.bias),
+            (x, self.output),
             **self.logits_constants,
         )
         return with_probabilities(self, "B T V", logits, trace)
@@ -91,7 +91,7 @@ class Pooling(Part):
         row = self.step("row", "B C", row, trace, self.which, (x, attention_mask))
         if self.dense is not None:
             pooled = self.dense(self.dropout(row))
-            inputs = (row, self.dense.weight, self.dense.bias)
+            inputs = (row, self.dense)
             if self.activation == "tanh":
                 row = self.step("output", "B C", pooled.tanh(), trace, "pooled", inputs)
             else:
@@ -127,7 +127,7 @@ class SequenceLabelHead(Part):
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, L)."""
         row = self.pooling(x, attention_mask, trace)
-        inputs = (row, self.output.weight, self.output.bias)
+        inputs = (row, self.output)
         logits = self.step("logits", "B L", self.output(row), trace, "logits", inputs)
         if self.choice == "one":
             return with_probabilities(self, "B L", logits, trace)
@@ -164,11 +164,11 @@ class TokenLabelHead(Part):
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """(..., C) -> (..., L)."""
         if self.dense is not None:
-            inputs = (x, self.dense.weight, self.dense.bias)
+            inputs = (x, self.dense)
             u = self.step("projected", "B T C", self.dense(x), trace, "projected", inputs)
             y = self.function(u)
             x = self.step("active", "B T C", y, trace, "active", (u,), activation=self.activation)
-        inputs = (x, self.output.weight, self.output.bias)
+        inputs = (x, self.output)
         logits = self.step("logits", "B T L", self.output(self.dropout(x)), trace, "logits", inputs)
         return with_probabilities(self, "B T L", logits, trace)
 
@@ -182,7 +182,7 @@ class AnswerSpanHead(Part):
 
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, T, 2)."""
-        inputs = (x, self.output.weight, self.output.bias)
+        inputs = (x, self.output)
         logits = self.step("logits", "B T L", self.output(x), trace, "logits", inputs)
         if attention_mask is not None and trace is not None and trace.wants(f"{self.path}.probabilities"):
             hidden = logits.masked_fill(~attention_mask.bool()[..., None], -torch.inf)
