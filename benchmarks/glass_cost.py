@@ -2,8 +2,8 @@
 
     python benchmarks/glass_cost.py [--peers PYTHON] [--rounds N] [--threads N] [--json FILE]
 
-A GPT-2 of 124 million random weights reads 64 tokens in float32. Each program runs in a process of its own (`--peers` is
-the Python that has them: transformers, transformer-lens, nnsight; the extra `bench`), all measure in turn, and each
+A GPT-2 of 124 million random weights reads 64 tokens in float32. Each program runs in a process of its own (`--peers`
+is the Python that has them: transformers, transformer-lens, nnsight; the extra `bench`), all measure in turn, and each
 line is the median of its rounds with the tenth and the ninetieth part. What nobody looks at is compared with the same
 model from whose code every call of `step` was taken out, in one process, method by method, also at a small size where
 such calls weigh most. Ends with one line of JSON.
@@ -120,6 +120,7 @@ class Bare(ast.NodeTransformer):
     """Puts the value in the place of every `….step(name, axes, value, trace, …)`."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 (ast's own name)
+        """One call, its own arguments first."""
         self.generic_visit(node)
         called = isinstance(node.func, ast.Attribute) and node.func.attr == "step"
         return node.args[2] if called and len(node.args) > 3 else node

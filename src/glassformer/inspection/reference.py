@@ -55,17 +55,18 @@ class Published:
 def opened(folder: Path, dtype: torch.dtype) -> Any:
     """A checkpoint folder as the class that its config.json names."""
     (name,) = json.loads((folder / "config.json").read_text("utf-8"))["architectures"]
-    before, bars = transformers.logging.get_verbosity(), transformers.logging.is_progress_bar_enabled()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
+    logging: Any = transformers.logging
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         found = getattr(transformers, name).from_pretrained(
             folder, dtype=dtype, attn_implementation="eager", local_files_only=True
         )
     finally:
-        transformers.logging.set_verbosity(before)
+        logging.set_verbosity(before)
         if bars:
-            transformers.logging.enable_progress_bar()
+            logging.enable_progress_bar()
     return found.eval()
 
 

@@ -129,12 +129,12 @@ def differences(
 ) -> Iterator[Difference]:
     """All that is compared of one text."""
     exact = model.transformer.tokens.weight.dtype == torch.float64
-    told = {"text": text if isinstance(text, str) else " / ".join(text), "exact": exact}
+    said = text if isinstance(text, str) else " / ".join(text)
     bound = EXACT if exact else ROUNDED
 
     def worst(what: str, checks: Sequence[Check], most: float = bound) -> Iterator[Difference]:
         if checks:
-            yield worst_of(what, checks, bound=most, **told)
+            yield worst_of(what, checks, bound=most, text=said, exact=exact)
 
     runs = model.runs(text, **options)
     traces = [model.traced(run) for run in runs]

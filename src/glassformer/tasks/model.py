@@ -10,6 +10,7 @@ import torch
 
 from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
+from glassformer.data.batch import Inputs
 from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
@@ -241,8 +242,7 @@ class Model:
         inputs, labels, mask = run.batch.inputs(), run.batch.labels, None
         assert labels is not None, "an answer that is wanted comes with its labels"
         if wanted.kind == "span":  # its loss reads the mask, so the mask is there even where nothing is padding
-            read, masked = SPAN_READS[self.transformer.decoder is not None]
-            mask = inputs[masked] = torch.ones_like(inputs[read], dtype=torch.bool)
+            inputs, mask = whole(inputs, self.transformer.decoder is not None)
         logits = self.transformer(**inputs, trace=trace)
         loss: torch.Tensor = steps(logits, labels, mask, trace)
         if trace is not None:
@@ -334,7 +334,6 @@ OPTIONS: Mapping[type, tuple[str, ...]] = {  # of tasks that read
     Filling: ("top",),
     Hidden: (),
 }
-SPAN_READS = (("source", "source_mask"), ("target", "target_mask"))  # of an encoder, of what decodes
 REWRITING: Mapping[str, type[Rewriting]] = {"translation": Translation, "summarization": Summarization}
 HEADS = {
     "language-model": "generation",
@@ -385,3 +384,12 @@ def task_of(
         "hidden": lambda: Hidden(tokenizer),
     }
     return makers[task]()
+
+
+def whole(inputs: Inputs, decodes: bool) -> tuple[Inputs, torch.Tensor]:
+    """The same inputs with a mask over what the head reads, which says that nothing of it is padding."""
+    read = inputs["target"] if decodes else inputs["source"]
+    assert read is not None, "a head reads what was given to the last stack"
+    mask = torch.ones_like(read, dtype=torch.bool)
+    masked: Inputs = {**inputs, "target_mask": mask} if decodes else {**inputs, "source_mask": mask}
+    return masked, mask

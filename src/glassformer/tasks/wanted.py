@@ -178,7 +178,7 @@ def number_of(label: object, labels: Sequence[str]) -> int:
 
 def numbers_of(target: Any, labels: Sequence[str]) -> list[float]:
     """The numbers wanted of a model that measures, in the order of its labels."""
-    values = [target.get(name) for name in labels] if isinstance(target, Mapping) else target
+    values: Any = [target.get(name) for name in labels] if isinstance(target, Mapping) else target
     values = [values] if isinstance(values, int | float) else list(values)
     if len(values) != len(labels) or not all(type(value) in (int, float) for value in values):
         raise InputError(f"the target is {target!r}; expected a number for each of {', '.join(labels)}")

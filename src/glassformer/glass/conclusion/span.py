@@ -98,8 +98,8 @@ class Answered(Conclusion):
     def _merged(self, found: list[dict[tuple[int, int], float]], nothing: float) -> Iterator[Check]:
         merged: dict[tuple[int, int], float] = {}
         for each in found:
-            for place, likely in each.items():
-                merged[place] = max(likely, merged.get(place, -np.inf))
+            for place, log_probability in each.items():
+                merged[place] = max(log_probability, merged.get(place, -np.inf))
         ranked = sorted(merged.values(), reverse=True)[: len(self.candidates)]
         likely = np.array([each.log_probability for each in self.candidates])
         yield compared("answer.candidates", likely, np.array(ranked), size=self._size)
