@@ -119,6 +119,20 @@ def test_llama_cpp_writes_the_same(name: str, tmp_path: Path) -> None:
             assert max(abs(float(log[id]) - value) for id, value in theirs.items()) < allowed
 
 
+def test_matrices_in_four_bits(tmp_path: Path) -> None:
+    """Each number is within a sixteenth of its block's largest, at the far end an eighth; llama.cpp reads the file."""
+    mine = model("llama")
+    assert export.write(mine, tmp_path, Options(dtype="q4_0")).startswith("llama in q4_0")
+    tensors = {each.name: each for each in gguf.GGUFReader(tmp_path / "model.gguf").tensors}
+    up = tensors["blk.0.ffn_up.weight"]
+    ours = mine.transformer.get_parameter("decoder.layers.0.feed_forward.up.weight").detach().numpy()
+    blocks = ours.reshape(-1, 32)
+    lost = np.abs(gguf.quants.dequantize(up.data, up.tensor_type).reshape(-1, 32) - blocks)
+    assert (lost <= 0.13 * np.abs(blocks).max(1, keepdims=True)).all()
+    assert lost.max() > 0.03 * np.abs(blocks).max()
+    assert len(llama_cpp.written(tmp_path / "model.gguf", [[3, 4]], 1, VOCABULARY)[0]) == 1
+
+
 @pytest.mark.parametrize(
     ("dtype", "kind", "off", "further_off"),
     [("float16", "F16", 1e-3, 0.02), ("bfloat16", "BF16", 1e-2, 0.2), ("q8_0", "Q8_0", 1e-2, 0.2)],

@@ -22,7 +22,7 @@ from glassformer.cli.inputs import (
     one_line,
     read_inputs,
 )
-from glassformer.cli.options import DEFAULTS, asked, device_option, model_option
+from glassformer.cli.options import DEFAULTS, asked, device_option, model_option, precision_option
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ FIELDS = ("question", "context")
 @json_option
 @batch_option
 @device_option
+@precision_option
 def answer(
     question: tuple[str, ...],
     context: str | None,
@@ -72,6 +73,7 @@ def answer(
     as_json: bool,
     batch: int,
     device: str,
+    precision: str | None,
     **search: Any,
 ) -> None:
     """Answer questions from a text given here or in a file.
@@ -83,7 +85,7 @@ def answer(
         context = whole(decoded(sys.stdin.buffer, "the input"))
     given = {} if context is None else {"context": text_of(context)}
     rows = read_inputs(question, input_file, FIELDS, given=given, form=form, named=named)
-    model = asked(name, "answering", device)
+    model = asked(name, "answering", device, precision)
     for row, found in answers_of(
         model,
         rows,

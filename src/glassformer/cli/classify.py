@@ -17,7 +17,7 @@ from glassformer.cli.inputs import (
     one_line,
     read_inputs,
 )
-from glassformer.cli.options import DEFAULTS, asked, device_option, model_option
+from glassformer.cli.options import DEFAULTS, asked, device_option, model_option, precision_option
 
 if TYPE_CHECKING:
     from glassformer.tasks.classification import Label, Labels, Values
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @json_option
 @batch_option
 @device_option
+@precision_option
 def classify(
     text: tuple[str, ...],
     pair: str | None,
@@ -56,6 +57,7 @@ def classify(
     as_json: bool,
     batch: int,
     device: str,
+    precision: str | None,
 ) -> None:
     """Label texts given here, in a file, or line by line.
 
@@ -64,7 +66,7 @@ def classify(
     """
     given = {} if pair is None else {"pair": pair}
     rows = read_inputs(text, input_file, optional=["pair"], given=given, form=form, named=named)
-    model = asked(name, "classification", device)
+    model = asked(name, "classification", device, precision)
     options = {"top": top, "threshold": threshold, "truncate": truncate}
     for row, answer in answers_of(
         model, rows, text_of, options, texts=text, input_file=input_file, batch=batch

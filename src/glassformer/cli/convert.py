@@ -22,7 +22,7 @@ SEEN_THROUGH = ("onnx", "torch-export")  # formats whose files can give steps ou
 @click.option("--to", "form", required=True, type=click.Choice(list(FORMATS)), help="The format to write.")
 @click.option(
     "--dtype",
-    type=click.Choice(["float64", "float32", "float16", "bfloat16", "q8_0", "int8"]),
+    type=click.Choice(["float64", "float32", "float16", "bfloat16", "q8_0", "q4_0", "int8"]),
     help="The kind of number to store. [default: the checkpoint's own]",
 )
 @click.option("--shard-size", metavar="SIZE", help="Weights beyond this, such as 2GB, go into several files.")

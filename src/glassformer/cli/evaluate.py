@@ -16,6 +16,8 @@ from glassformer.cli.options import (
     device_option,
     from_option,
     length_penalty_option,
+    packed,
+    precision_option,
     to_option,
 )
 from glassformer.cli.progress import Lines, counting, tell_skipped
@@ -76,6 +78,7 @@ ROWS = 30  # groups that are printed; the report has all of them
     help="Texts: by how many tokens the next window begins later. [default: the window]",
 )
 @device_option
+@precision_option
 @reading_options
 def evaluate(
     model: str,
@@ -95,6 +98,7 @@ def evaluate(
     window: int | None,
     stride: int | None,
     device: str,
+    precision: str | None,
     **reading: Any,
 ) -> None:
     """Score a model on a file of examples.
@@ -124,6 +128,7 @@ def evaluate(
         options = replace(options, decoding=decoding_of(does, beams, length_penalty))
     refuse_others(does, options, beams=beams, length_penalty=length_penalty, source_language=source_language)
     loaded.transformer.to(chosen_device(device)).eval()
+    packed(loaded, precision)
     chosen = found.examples[:limit]
     with counting(kind, when=True, total=count_of(does, chosen), alone=True) as count:
         report = report_of(does, loaded.transformer, chosen, options, count)
@@ -206,11 +211,17 @@ def about(
         **report.settings,
         "device": str(loaded.transformer.tokens.weight.device),
         "parameters": sum(parameter.numel() for parameter in loaded.transformer.parameters()),
-        "numbers": loaded.config.dtype,
+        "numbers": numbers_of(loaded),
         "glassformer": __version__,
         "torch": torch.__version__,
     }
     return replace(report, model=model, data=tuple(data), notes=tuple(notes), settings=settings)
+
+
+def numbers_of(loaded: "Model") -> str:
+    """In what kind of number its answers were computed."""
+    twin = loaded.transformer.twin
+    return loaded.config.dtype if twin is None or twin.precision == "float32" else twin.precision
 
 
 def as_object(report: "Report") -> str:

@@ -18,7 +18,14 @@ from glassformer.cli.inputs import (
     json_option,
     read_inputs,
 )
-from glassformer.cli.options import DEFAULTS, asked, device_option, model_option, one_thread_for_little
+from glassformer.cli.options import (
+    DEFAULTS,
+    asked,
+    device_option,
+    model_option,
+    one_thread_for_little,
+    precision_option,
+)
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
     help="How many texts are read and gone on with together.",
 )
 @device_option
+@precision_option
 def generate(
     text: tuple[str, ...],
     name: str,
@@ -66,6 +74,7 @@ def generate(
     tokens: bool,
     batch: int,
     device: str,
+    precision: str | None,
     **decoding: Any,
 ) -> None:
     """Go on with texts given here, in a file, or line by line.
@@ -82,7 +91,7 @@ def generate(
     if stream and as_json:
         raise InputError("--stream shows text in pieces and --json whole texts; leave one of them out")
     rows = read_inputs((), input_file, form=form, named=named) if not text else iter(())
-    model = asked(name, "generation", device)
+    model = asked(name, "generation", device, precision)
     if chat:
         model.task = conversing(model, system)
     task = cast("Chat | Generation", model.task)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -11,6 +11,7 @@ from glassformer.errors import InputError
 
 if TYPE_CHECKING:
     from glassformer.decoding.options import Decoding
+    from glassformer.engine.prepare import Precision
     from glassformer.tasks.model import Model
     from glassformer.tasks.rewriting import Rewriting
     from glassformer.tasks.translation import Translation
@@ -35,6 +36,7 @@ DEFAULTS = {  # task -> the model that ships for it
     "generation": "shakespeare",
 }
 SMALL = 20_000_000  # parameters
+LARGE = 500_000_000
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -65,6 +67,13 @@ to_option: Decorator = click.option(
 )
 
 
+precision_option: Decorator = click.option(
+    "--precision",
+    type=click.Choice(["open", "auto", "float32", "bfloat16", "int8", "int4"]),
+    help="How weights are packed for speed; open: not at all. [default: float32, whose answers are the open model's]",
+)
+
+
 def chosen_device(name: str) -> str:
     """The device's name for torch."""
     import torch
@@ -90,8 +99,8 @@ def model_option(default: str) -> Decorator:
     )
 
 
-def asked(name: str, task: str, device: str) -> "Model":
-    """A model for this task, on this device."""
+def asked(name: str, task: str, device: str, precision: str | None) -> "Model":
+    """A model for this task, on this device, its weights packed at this precision."""
     from glassformer.tasks.model import Model, load, tasks_for
 
     model = load(known(name, task))
@@ -103,7 +112,28 @@ def asked(name: str, task: str, device: str) -> "Model":
     if task != possible[0]:
         model = Model(model.checkpoint, model.tokenizer, model.source_tokenizer, task=task)
     model.transformer.to(chosen_device(device)).eval()
+    packed(model, precision)
     return model
+
+
+def packed(model: "Model", precision: str | None) -> None:
+    """Pack the weights; one line says so where the precision is not to be had.
+
+    Where nobody says how, a model that is computed in float32 on a processor is packed as it is, unless that takes
+    much memory.
+    """
+    from glassformer.engine.prepare import prepare
+
+    transformer = model.transformer
+    if precision is None:
+        weight, count = transformer.tokens.weight, sum(each.numel() for each in transformer.parameters())
+        usual = weight.device.type == "cpu" and str(weight.dtype) == "torch.float32" and count < LARGE
+        precision = "float32" if usual else "open"
+    if precision == "open":
+        return
+    note = prepare(transformer, cast("Precision", precision)).note
+    if note is not None:
+        click.echo(f"glassformer: {note}", err=True)
 
 
 def known(name: str, task: str) -> str:
@@ -118,11 +148,11 @@ def known(name: str, task: str) -> str:
     return name
 
 
-def translator(name: str, device: str) -> "tuple[Model, Translation]":
+def translator(name: str, device: str, precision: str | None) -> "tuple[Model, Translation]":
     """A model that translates, and its task."""
     from glassformer.tasks.translation import Translation
 
-    model = asked(name, "translation", device)
+    model = asked(name, "translation", device, precision)
     assert isinstance(model.task, Translation)
     return model, model.task
 

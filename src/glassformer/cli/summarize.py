@@ -22,6 +22,7 @@ from glassformer.cli.options import (
     asked,
     device_option,
     model_option,
+    precision_option,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @json_option
 @batch_option
 @device_option
+@precision_option
 def summarize(
     text: tuple[str, ...],
     name: str,
@@ -49,6 +51,7 @@ def summarize(
     as_json: bool,
     batch: int,
     device: str,
+    precision: str | None,
     **decoding: Any,
 ) -> None:
     """Summarise texts given here, in a file, or line by line.
@@ -57,7 +60,7 @@ def summarize(
     empty. What no option says of how they are written is as in the model's generation_config.json.
     """
     rows = read_inputs(text, input_file, form=form, named=named)
-    model = asked(name, "summarization", device)
+    model = asked(name, "summarization", device, precision)
     task = cast("Summarization", model.task)
     options = {"decoding": decoding_of(task.decoding, decoding), "truncate": truncate}
     for _, answer in answers_of(

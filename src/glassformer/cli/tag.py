@@ -17,7 +17,7 @@ from glassformer.cli.inputs import (
     one_line,
     read_inputs,
 )
-from glassformer.cli.options import DEFAULTS, asked, device_option, model_option
+from glassformer.cli.options import DEFAULTS, asked, device_option, model_option, precision_option
 
 if TYPE_CHECKING:
     from glassformer.tasks.tagging import Entities, Tagging
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @json_option
 @batch_option
 @device_option
+@precision_option
 def tag(
     text: tuple[str, ...],
     name: str,
@@ -59,6 +60,7 @@ def tag(
     as_json: bool,
     batch: int,
     device: str,
+    precision: str | None,
 ) -> None:
     """Find names in texts given here, in a file, or line by line.
 
@@ -66,7 +68,7 @@ def tag(
     empty. A text longer than the model is read in windows that overlap. Start and end are characters of the text.
     """
     rows = read_inputs(text, input_file, form=form, named=named)
-    model = asked(name, "tagging", device)
+    model = asked(name, "tagging", device, precision)
     options = {"aggregation": aggregation, "window": window, "stride": stride}
     for _, answer in answers_of(
         model, rows, itemgetter("text"), options, texts=text, input_file=input_file, batch=batch

@@ -21,6 +21,7 @@ from glassformer.cli.options import (
     device_option,
     from_option,
     model_option,
+    precision_option,
     to_option,
     translator,
 )
@@ -40,6 +41,7 @@ from glassformer.cli.options import (
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")
 @batch_option
 @device_option
+@precision_option
 def translate(
     text: tuple[str, ...],
     name: str,
@@ -53,6 +55,7 @@ def translate(
     tokens: bool,
     batch: int,
     device: str,
+    precision: str | None,
     **decoding: Any,
 ) -> None:
     """Translate texts given here, in a file, or line by line.
@@ -61,7 +64,7 @@ def translate(
     empty. What no option says of how they are written is as in the model's generation_config.json.
     """
     rows = read_inputs(text, input_file, form=form, named=named)
-    model, task = translator(name, device)
+    model, task = translator(name, device, precision)
     options = {
         "decoding": decoding_of(task.decoding, decoding),
         "truncate": truncate,

@@ -40,7 +40,8 @@ class PlaceTables:
         """(reach, E): what is added to the tokens."""
         embedding, ids = self.stack.embedding, torch.arange(reach)
         if embedding.positions is not None:
-            return embedding.positions.weight.detach()[embedding.offset :]
+            table: Tensor = embedding.positions.weight.detach()
+            return table[embedding.offset :]
         if embedding.waves is not None:
             return embedding.waves(ids, torch.empty(0))
         return None

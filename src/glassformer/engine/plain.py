@@ -10,12 +10,13 @@ from glassformer.engine.layout import effective
 from glassformer.engine.weights import Weights
 from glassformer.model import Transformer
 
+HERE = bool(torch._C._has_mkldnn)  # oneDNN
 KINDS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def packs(precision: str) -> bool:
     """Whether torch can pack weights of this precision here."""
-    if not torch.backends.mkldnn.is_available():
+    if not HERE:
         return precision == "float32"
     return precision == "float32" or (
         precision == "bfloat16" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -51,11 +52,11 @@ class PlainTwin:
         self.size = 0
         for part in list(twin.modules()):
             for name, child in list(part.named_children()):
-                if isinstance(child, nn.Linear) and torch.backends.mkldnn.is_available():
+                if isinstance(child, nn.Linear) and HERE:
                     packed = PackedMap(child, KINDS[precision])
                     setattr(part, name, packed)
                     self.size += packed.size
-        self.model, self.weights = twin, Weights(model)
+        self.model, self.weights, self.precision = twin, Weights(model), precision
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """A copy of a model has no twin: it is prepared anew."""

@@ -1,25 +1,45 @@
 """Whether a model's weights are still those that were packed."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from torch import Tensor
 
 from glassformer.model import Transformer
 
 
 class Weights:
-    """What a model was made of at one time. torch counts the changes of every tensor; nothing is compared or copied."""
+    """What a model was made of at one time. torch counts the changes of every tensor; nothing is compared or copied.
+
+    It is asked before every answer, so it walks a flat list: who holds each weight and each part, under what name.
+    """
 
     def __init__(self, model: Transformer) -> None:
-        self.model = model
-        self.then = [(weight, version(weight)) for weight in model.parameters()]
+        self.weights = [
+            (holder, name, weight, version(weight))
+            for part in model.modules()
+            for holder in [part._parameters]
+            for name, weight in present(holder)
+        ]
+        self.parts = [
+            (holder, name, part)
+            for whole in model.modules()
+            for holder in [whole._modules]
+            for name, part in present(holder)
+        ]
 
     @property
     def changed(self) -> bool:
-        """Whether a weight was changed or replaced, or a detour beside one taken in."""
-        now = list(self.model.parameters())
-        return len(now) != len(self.then) or any(
-            weight is not then or version(weight) != count
-            for weight, (then, count) in zip(now, self.then, strict=True)
-        )
+        """Whether a weight was changed or replaced, or a part of the model put in another's place."""
+        return any(
+            holder.get(name) is not weight or version(weight) != count
+            for holder, name, weight, count in self.weights
+        ) or any(holder.get(name) is not part for holder, name, part in self.parts)
+
+
+def present(holder: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What is there under its name."""
+    return ((name, each) for name, each in holder.items() if each is not None)
 
 
 def version(weight: Tensor) -> int:

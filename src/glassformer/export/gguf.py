@@ -23,17 +23,27 @@ from glassformer.tasks.model import Model
 from glassformer.weights import Move, moves_out, to_theirs
 
 FILE = "model.gguf"
-STORED = {"float32": Stored.F32, "float16": Stored.F16, "bfloat16": Stored.BF16, "q8_0": Stored.Q8_0}
+STORED = {
+    "float32": Stored.F32,
+    "float16": Stored.F16,
+    "bfloat16": Stored.BF16,
+    "q8_0": Stored.Q8_0,
+    "q4_0": Stored.Q4_0,
+}
 FILE_TYPES = {  # what llama.cpp calls a file whose matrices are stored so
     Stored.F32: gguf.LlamaFileType.ALL_F32,
     Stored.F16: gguf.LlamaFileType.MOSTLY_F16,
     Stored.BF16: gguf.LlamaFileType.MOSTLY_BF16,
     Stored.Q8_0: gguf.LlamaFileType.MOSTLY_Q8_0,
+    Stored.Q4_0: gguf.LlamaFileType.MOSTLY_Q4_0,
 }
 ROUNDED = {Stored.F32: torch.float32, Stored.F16: torch.float16, Stored.BF16: torch.bfloat16}
 IN_FULL = ("position_embd.",)  # and whatever is no matrix, as llama.cpp's own files have it
-BLOCK = 32  # numbers in a row that share a scale in q8_0
-STEP = 0.0045  # of the largest number: how far q8_0 may be off, half of 1 / 127 and its scale's rounding
+BLOCK = 32  # numbers in a row that share a scale in q8_0 and q4_0
+STEPS = {  # of the largest number: how far one may be off, its scale's rounding included
+    Stored.Q8_0: 0.0045,  # half of 1 / 127
+    Stored.Q4_0: 0.13,  # 1 / 8: the steps reach from -8 to 7, and the largest number is made -8
+}
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,7 @@ def stored_at(name: str, shape: tuple[int, ...], stored: Stored) -> Stored:
     """Vectors are stored in full; rows that are not made of whole blocks, in half precision."""
     if len(shape) < 2 or name.startswith(IN_FULL):
         return Stored.F32
-    return Stored.F16 if stored == Stored.Q8_0 and shape[-1] % BLOCK else stored
+    return Stored.F16 if stored in STEPS and shape[-1] % BLOCK else stored
 
 
 def encoded(place: Place, parameters: Mapping[str, Tensor]) -> "np.ndarray[Any, Any]":
@@ -192,4 +202,4 @@ def near(mine: Tensor, read: Tensor, stored: Stored) -> bool:
     if stored in ROUNDED:
         return bool(mine.to("cpu", torch.float32).to(ROUNDED[stored]).float().equal(read))
     mine = mine.to("cpu", torch.float32)
-    return bool((mine - read).abs().max() <= STEP * mine.abs().max())
+    return bool((mine - read).abs().max() <= STEPS[stored] * mine.abs().max())

@@ -30,6 +30,8 @@ class SearchReader(Protocol):
 class Twin(Protocol):
     """A model's quicker twin: the same numbers, none of the steps between."""
 
+    precision: str  # that its weights are packed in
+
     def answer(
         self,
         source: Tensor | None,

@@ -1,0 +1,130 @@
+"""Runtimes against each other: each in a process of its own, doing the same work in turn.
+
+Two OpenMP runtimes in one process disturb each other by a factor of two, so nobody shares one; and since the speed of a
+shared machine moves by the minute, runs are taken in turn and ratios are the figures to look at.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PEERS = Path(__file__).parent / "peers"
+PACKAGES = ("torch", "transformers", "ctranslate2", "onnxruntime", "xllamacpp")
+
+
+@dataclass
+class Contestant:
+    """One runtime at one precision."""
+
+    name: str
+    script: str
+    told: dict[str, Any]
+    floor: float | None = None  # what the memory's speed allows, in the row's unit a second
+    process: Any = None
+    speeds: list[float] = field(default_factory=list)
+
+
+def options(says: str) -> argparse.ArgumentParser:
+    """What every script is told."""
+    parser = argparse.ArgumentParser(description=says)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a machine in use")
+    parser.add_argument("--only", nargs="*", default=[], help="parts of names of contestants")
+    parser.add_argument("--bandwidth", type=float, default=46.0, help="GB/s that the memory gives all threads")
+    parser.add_argument("--folder", type=Path, default=Path("benchmarks/made"), help="where models are made")
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
+def start(contestant: Contestant) -> None:
+    """Load it, in its own process."""
+    contestant.process = subprocess.Popen(
+        [sys.executable, str(PEERS / f"{contestant.script}.py"), json.dumps(contestant.told)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    for line in contestant.process.stdout:
+        if line.strip() == "ready":
+            return
+    raise SystemExit(f"{contestant.name} did not start; run benchmarks/peers/{contestant.script}.py by hand")
+
+
+def turn(contestant: Contestant, clock: str) -> None:
+    """One run."""
+    contestant.process.stdin.write("go\n")
+    contestant.process.stdin.flush()
+    for line in contestant.process.stdout:
+        if line.startswith("{"):
+            said = json.loads(line)
+            contestant.speeds.append(said["made"] / said[clock])
+            return
+
+
+def race(row: str, unit: str, contestants: list[Contestant], arguments: argparse.Namespace) -> dict[str, Any]:
+    """All of them in turn, so many rounds; a table, and what the JSON keeps."""
+    chosen = [
+        each for each in contestants if not arguments.only or any(part in each.name for part in arguments.only)
+    ]
+    for each in chosen:
+        start(each)
+    for _ in range(arguments.rounds):
+        for each in chosen:
+            turn(each, arguments.clock)
+    for each in chosen:
+        each.process.stdin.close()
+        each.process.kill()
+    print(f"{row}, {unit} a second ({arguments.clock} time, threads {arguments.threads})")
+    for each in chosen:
+        middle, low, high = statistics.median(each.speeds), min(each.speeds), max(each.speeds)
+        floor = f"   {middle / each.floor:.0%} of the floor {each.floor:,.0f}" if each.floor else ""
+        print(f"  {each.name:34} {middle:10,.1f}  ({low:,.1f} to {high:,.1f}){floor}", flush=True)
+    return {
+        "row": row,
+        "unit": unit,
+        "contestants": [{"name": c.name, "speeds": c.speeds, "floor": c.floor} for c in chosen],
+    }
+
+
+def conclude(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
+    """One line of JSON, or a file of it."""
+    made = {
+        "processor": processor(),
+        "python": platform.python_version(),
+        "packages": {name: installed(name) for name in PACKAGES},
+        "threads": arguments.threads,
+        "clock": arguments.clock,
+        "bandwidth": arguments.bandwidth,
+        "rows": rows,
+    }
+    text = json.dumps(made)
+    if arguments.json is None:
+        print(text)
+    else:
+        arguments.json.write_text(f"{text}\n", "utf-8")
+
+
+def processor() -> str:
+    """What this machine calls it."""
+    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+        if line.startswith("model name"):
+            return f"{line.split(':', 1)[1].strip()}, {os.cpu_count()} cores seen"
+    return platform.processor()
+
+
+def installed(name: str) -> str | None:
+    """A package's version."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
