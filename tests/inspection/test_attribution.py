@@ -304,6 +304,11 @@ def test_what_cannot_be_is_refused_in_one_sentence() -> None:
         attribute(shared("filling"), text_of("filling"), position=2)
     with pytest.raises(InputError, match="no word 9"):
         attribute(shared("tagging"), text_of("tagging"), position=9)
+    for place in ((0,), (99, 0), (0, 0, 0)):
+        with pytest.raises(InputError, match=r"no number at .* its shape behind the batch is \(8, 16\)"):
+            attribute(model, text, target=Number("encoder.output", place))
+    with pytest.raises(InputError, match="near it are encoder.output"):
+        attribute(model, text, target=Number("encoder.outptu", (0, 0)))
     with pytest.raises(InputError, match="no task"):
         attribute(shared("hidden"), text)
     with pytest.raises(InputError, match="has no token"):

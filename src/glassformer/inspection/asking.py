@@ -111,7 +111,8 @@ def answered(task: Answering, model: Transformer, text: Text, asked: Asked) -> Q
     (found,) = task.found(model, [pair], task.search)
     _, (lot,) = task.windows(model, [pair], task.search)
     first = found.places[0]
-    ends, piece = ENDS, AnswerSpan(text=pair[1][first.start : first.end], start=first.start)
+    ends: tuple[str, ...] = ENDS
+    piece = AnswerSpan(text=pair[1][first.start : first.end], start=first.start)
     window = lot[first.window]
     if asked.target in ENDS:
         ends = (str(asked.target),)
@@ -153,7 +154,7 @@ def generated(task: Generation, model: Transformer, text: Text, asked: Asked) ->
         chosen = None
     else:
         number = asked.position or 0
-        (answer,) = task.answer(model, [text], max_new_tokens=number + 1, **SEEDED)
+        (answer,) = task.answer(model, [text], max_new_tokens=number + 1, seed=SEED)
         among(number, len(answer.ids), "new token")
         ids, chosen = [*prompt, *answer.ids[:number]], answer.ids[number]
     batch = Batch(target=torch.tensor([ids], device=model.tokens.weight.device))
@@ -187,7 +188,7 @@ def rewritten(task: Rewriting, model: Transformer, text: Text, asked: Asked) -> 
     )
 
 
-SEEDED = {"seed": 0}
+SEED = 0  # of what is drawn, as in a run that is looked at
 MAKERS: Mapping[type, Callable[..., Question]] = {
     Classification: classified,
     Tagging: tagged,

@@ -44,7 +44,7 @@ Method = Literal[
     "layer-integrated-gradients",
     "conductance",
 ]
-OVER = "integrated-gradients"
+OVER: Method = "integrated-gradients"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,7 +289,7 @@ def total(rows: Tensor) -> Tensor:
 
 def length(rows: Tensor) -> Tensor:
     """The length of each row as a vector."""
-    return rows.norm(dim=-1)
+    return rows.pow(2).sum(-1).sqrt()
 
 
 METHODS: dict[str, Callable[[Machine, How, Values], Attribution]] = {

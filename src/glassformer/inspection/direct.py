@@ -241,7 +241,8 @@ class Readout:
     def attended(self, attention: Attention, pull: Tensor) -> Iterator[Share]:
         """What each head adds, and the bias."""
         mixed = self.steps[f"{attention.path}.mixed"].value[0, :, self.row].double()  # H D
-        weight = attention.output.weight.double().unflatten(1, (attention.heads, attention.head_size))  # C H D
+        size = (-1, attention.heads, attention.head_size)
+        weight = attention.output.weight.double().reshape(size)  # C H D
         for head, score in enumerate(torch.einsum("hd,chd,c->h", mixed, weight, pull).tolist()):
             yield Share(part=f"{attention.path}[{head}]", kind="head", score=score)
         yield from biased(f"{attention.path}.output.bias", attention.output.bias, pull)

@@ -91,14 +91,14 @@ def mapped(
     shown = values.size <= NUMBERED if numbers is None else numbers
     if texts is not None or shown:
         for row, column in np.ndindex(values.shape):
-            value = values[row, column]
+            value = float(values[row, column])
             said = texts[row][column] if texts is not None else f"{rounded(value, 2):.2f}"
             dark = abs(value) > (0.6 * most if low else 0.7 * most)
             ink = "white" if dark else "#222"
             axes.text(column, row, plain(said), ha="center", va="center", fontsize=5.5, color=ink)
     bar = figure.colorbar(image, ax=axes, fraction=0.05, pad=0.02)
     bar.ax.tick_params(labelsize=6)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure
 
 

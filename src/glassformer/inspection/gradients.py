@@ -61,7 +61,8 @@ def integrated(machine: Machine, names: Sequence[str], baseline: Values, steps: 
     if steps is not None:
         return Parts(path_integral(machine, inputs, baseline, steps), *ends, steps)
     way = Way(machine, inputs, baseline)
-    waiting, done, used = way.parts([(n / PARTS, (n + 1) / PARTS) for n in range(PARTS)]), [], PARTS * POINTS
+    done: list[Stretch] = []
+    waiting, used = way.parts([(n / PARTS, (n + 1) / PARTS) for n in range(PARTS)]), PARTS * POINTS
     change = abs(ends[0] - ends[1])
     while waiting:
         allowed = CLOSE * change / (len(waiting) + len(done))

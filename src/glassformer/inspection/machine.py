@@ -12,8 +12,9 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
+from glassformer.errors import InputError
 from glassformer.glass.trace import Edit, Trace
-from glassformer.inspection.question import Question
+from glassformer.inspection.question import Number, Question
 from glassformer.model import Transformer
 
 ROWS = 32  # texts in one run
@@ -43,7 +44,7 @@ class Machine:
         trace.check()
         if number is None:
             return self.question.value(logits)
-        return caught[0][(slice(None), *number.place)]
+        return at(caught[0], number)
 
     def steps(self, keep: str | Sequence[str] = "*") -> Trace:
         """Every number of the run."""
@@ -69,6 +70,17 @@ class Machine:
             found = torch.autograd.grad(number.sum(), [values[name] for name in names])
         held = {name: value.detach() for name, value in values.items()}
         return number.detach(), held, dict(zip(names, found, strict=True))
+
+
+def at(value: Tensor, number: Number) -> Tensor:
+    """One number of a step for each row (rows,)."""
+    shape = tuple(value.shape[1:])
+    inside = (-size <= place < size for place, size in zip(number.place, shape, strict=False))
+    if len(number.place) != len(shape) or not all(inside):
+        raise InputError(f"{number.step} has no number at {number.place}; its shape behind the batch is {shape}")
+    for place in number.place:
+        value = value[:, place]
+    return value
 
 
 def followed(name: str, before: Edit | None, values: dict[str, Tensor]) -> Edit:

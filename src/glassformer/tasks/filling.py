@@ -75,7 +75,9 @@ class Filling:
         for numbers in batches([len(encoding) for encoding in encodings], TOKENS):
             lot = [encodings[number] for number in numbers]
             batch = batch_of(model, self.tokenizer, lot)
-            hidden = (batch.source if batch.target is None else batch.target) == self.tokenizer.mask_id
+            read = batch.source if batch.target is None else batch.target
+            assert read is not None, "a batch has something to read"
+            hidden: Tensor = torch.eq(read, self.tokenizer.mask_id or 0)
             rows = model.body(
                 batch.source,
                 batch.target,
