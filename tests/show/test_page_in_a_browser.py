@@ -37,7 +37,8 @@ def number(text: str) -> float:
 
 
 def held(browser: Browser, name: str) -> list[float]:
-    return browser.ask(f"Array.from(numbers(steps.get('{name}').numbers))")
+    """The numbers of a step, told as words: an infinity has no other name outside the page."""
+    return [float(word) for word in browser.ask(f"Array.from(numbers(steps.get('{name}').numbers), String)")]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
