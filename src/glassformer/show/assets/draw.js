@@ -40,12 +40,16 @@ function paint(canvas, view) {
   canvas.height = view.rows;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const image = context.createImageData(view.columns, view.rows);
+  const pixels = image.data;
   for (let r = 0; r < view.rows; r++) {
     for (let c = 0; c < view.columns; c++) {
       const found = tone(view.step, view.value(r, c));
       if (!found) continue;
       const at = (r * view.columns + c) * 4;
-      image.data.set([...found.rgb, found.strength * 235], at);
+      pixels[at] = found.rgb[0];
+      pixels[at + 1] = found.rgb[1];
+      pixels[at + 2] = found.rgb[2];
+      pixels[at + 3] = found.strength * 235;
     }
   }
   context.putImageData(image, 0, 0);
