@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from glassformer.glass.names import Names
     from glassformer.glass.trace import Trace
     from glassformer.tasks.model import Model
+    from glassformer.tasks.task import Text
 
 
 @click.command
@@ -33,6 +34,23 @@ if TYPE_CHECKING:
     "--task",
     type=click.Choice(["translation", "summarization"]),
     help="What to do, for a model of several tasks such as T5. [default: the first that it is made for]",
+)
+@click.option(
+    "--target",
+    metavar="TEXT",
+    help="The answer that is wanted: its loss is explained too; several labels stand between commas.",
+)
+@click.option(
+    "--training",
+    is_flag=True,
+    help="One step of training on the --target: the gradient of everything, and one update by AdamW.",
+)
+@click.option(
+    "--learning-rate",
+    default=1e-3,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="How far the update of --training goes.",
 )
 @click.option("--step", metavar="NAME", help="One step alone and in full, such as encoder.embedding.tokens.")
 @click.option(
@@ -68,6 +86,18 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Save the run itself (.safetensors), every number with every digit; Python's Trace.load opens it.",
 )
+@click.option(
+    "--workbook",
+    "workbook_file",
+    metavar="FILE",
+    help="Write a workbook (.xlsx) whose cells are live formulas.",
+)
+@click.option(
+    "--keep",
+    metavar="PATTERN",
+    multiple=True,
+    help="Of the --workbook only these steps, such as 'encoder.layers.0.*'; may be given several times.",
+)
 @click.option("--all", "everything", is_flag=True, help="Pass over nothing: every layer, every row.")
 @click.option(
     "--precision", default=4, show_default=True, type=click.IntRange(1, 15), help="Digits after the point."
@@ -77,6 +107,9 @@ def explain(
     context: str | None,
     name: str,
     task: str | None,
+    target: str | None,
+    training: bool,
+    learning_rate: float,
     step: str | None,
     everything: bool,
     precision: int,
@@ -93,7 +126,7 @@ def explain(
 
     model = load(name, task=task)
     one_thread_for_little(model)
-    trace = model.trace(text, context) if context is not None else model.trace(text)
+    trace = traced(model, text if context is None else (text, context), target, training, learning_rate)
     trace.names = names_of(model, name)
     only = None if step is None else [find(trace, step)]
     digits = {"precision": precision, "everything": everything}
@@ -104,6 +137,7 @@ def explain(
         (wanted["latex_file"], lambda file: trace.to_latex(file, **digits)),
         (wanted["notebook_file"], trace.to_notebook),
         (wanted["trace_file"], trace.save),
+        (wanted["workbook_file"], lambda file: trace.to_workbook(file, keep=wanted["keep"] or "*")),
         *((file, partial(draw, model, trace, drawn[figure])) for figure, file in wanted["figures"]),
     ]
     for file, write in writers:
@@ -148,6 +182,30 @@ def write_record(trace: "Trace", file: str, only: "list[str] | None") -> None:
         sys.stdout.writelines(pieces(trace, trace.names, only))
     else:
         write_json(trace, file, trace.names, only)
+
+
+def traced(model: "Model", text: "Text", target: str | None, training: bool, learning_rate: float) -> "Trace":
+    """The run to explain: an answer, with its loss where one is wanted, or a whole step of training."""
+    from glassformer.errors import InputError
+    from glassformer.glass.update import AdamW
+
+    if target is None:
+        if training:
+            raise InputError("--training was given without an answer to learn from; add --target TEXT")
+        return model.trace(text)
+    wanted = target_of(model, target)
+    if training:
+        return model.trace_training_step(text, target=wanted, optimizer=AdamW(learning_rate=learning_rate))
+    return model.trace(text, target=wanted)
+
+
+def target_of(model: "Model", target: str) -> "str | list[str]":
+    """A text, or the labels after commas where a model gives one to each word or several to a text."""
+    from glassformer.tasks.filling import Filling
+    from glassformer.tasks.tagging import Tagging
+
+    several = isinstance(model.task, Tagging | Filling) or getattr(model.task, "kind", "one") == "any"
+    return [each.strip() for each in target.split(",")] if several else target
 
 
 def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: bool, precision: int) -> None:

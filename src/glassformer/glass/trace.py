@@ -315,6 +315,10 @@ class Trace(Mapping[str, Step]):
         """Write a LaTeX document that walks the run with its numbers put in."""
         view("latex", self, path, **options)
 
+    def to_workbook(self, path: str | Path, **options: Any) -> None:
+        """Write a workbook whose cells are live formulas; see show/workbook.py for the options."""
+        view("workbook", self, path, **options)
+
     def to_notebook(self, path: str | Path, **options: Any) -> None:
         """Write a notebook that computes every step again in NumPy, and the trace that it starts from beside it."""
         view("notebook", self, path, **options)

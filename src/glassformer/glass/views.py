@@ -17,6 +17,7 @@ VIEWS: dict[str, str] = {
     "map": "glassformer.show.figures:write_map",
     "show": "glassformer.show.fragments:Fragment",
     "trace": "glassformer.show.fragments:trace_html",
+    "workbook": "glassformer.show.workbook:write_workbook",
     "step": "glassformer.show.fragments:step_html",
     "answer": "glassformer.show.answers_html:answer_html",
 }

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glassformer.glass.step import Step
 from glassformer.glass.trace import Trace
+from glassformer.show.board_learning import LEARNT, symbols
 from glassformer.show.labels import Labels
 
 ONE_HOT = 24  # a vocabulary up to this size is written out as one-hot rows
@@ -127,7 +128,8 @@ class Board:
         self.step, self.labels, self.text = step, labels, text
         self.trace: Trace = labels.trace
         self.head = min(head, self.heads - 1)
-        self.symbols = SYMBOLS[step.key][: len(step.inputs)]
+        known = SYMBOLS.get(step.key)
+        self.symbols = (symbols(step.key, len(step.inputs), SYMBOLS) if known is None else known)[: len(step.inputs)]
 
     @property
     def heads(self) -> int:
@@ -213,6 +215,8 @@ class Board:
             return self._linear()
         if key in LOOKED_UP:
             return self._looked_up()
+        if key in LEARNT:
+            return LEARNT[key](self) or self._listed()
         return OTHERS.get(key, Board._listed)(self)
 
     def _linear(self) -> list[Term]:

@@ -26,7 +26,7 @@ class Chapter:
     opening: str
     steps: tuple[Step, ...]
     layer: int | None
-    side: str  # encoder, decoder, head or loss
+    side: str  # encoder, decoder, head, loss, gradient or update
 
 
 STACK = (
@@ -93,9 +93,24 @@ LOSS = Kind(
 )
 
 
+BACKWARD = Kind(
+    r"gradient\..*",
+    "How the loss would change with every number",
+    "Backwards, from the loss to the embeddings: ∂X says how much the loss rises when a number of X does. Each step"
+    " hands its gradient to what it was made of; a value used several times collects what all of them send back.",
+)
+UPDATE = Kind(
+    r"update\..*",
+    "Every weight moves a little",
+    "Against its gradient, so that the loss falls: not by the gradient itself, but by its mean of late over the root of"
+    " its mean square, which makes the steps of all weights alike.",
+)
+
+
 def chapters(steps: Iterable[Step]) -> list[Chapter]:
     """All steps, in chapters, in the order of the telling."""
     left = {step.name: step for step in steps}
+    back, update = _take(left, BACKWARD, ""), _take(left, UPDATE, "")
     pair = {name.partition(".")[0] for name in left} >= {"encoder", "decoder"}
     told = []
     for side in ("encoder", "decoder"):
@@ -108,6 +123,8 @@ def chapters(steps: Iterable[Step]) -> list[Chapter]:
     loss = _take(left, LOSS, "")
     told.append(_chapter(HEAD, "head", None, _take(left, HEAD, ""), pair))
     told.append(_chapter(LOSS, "loss", None, loss, pair))
+    told.append(_chapter(BACKWARD, "gradient", None, back, pair))
+    told.append(_chapter(UPDATE, "update", None, update, pair))
     return [chapter for chapter in told if chapter.steps]
 
 

@@ -34,7 +34,7 @@ class Labels:
 
     def side(self, name: str) -> str:
         """The stack that a step belongs to; a head belongs to the last."""
-        part = name.partition(".")[0]
+        part = name.removeprefix("gradient.").partition(".")[0]
         return part if part in SIDES else self.last
 
     def tokens(self, side: str, text: int = 0) -> tuple[str, ...]:

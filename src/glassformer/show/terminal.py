@@ -155,9 +155,28 @@ class Walk:
         yield Rule(Text(f"{number}  {chapter.title}", SYMBOL_STYLE), align="left", style=NOTE_STYLE)
         if chapter.opening:
             yield wrapped(Text(chapter.opening), self.width)
-        for step in chapter.steps:
+        told = self.one_of_many(chapter)
+        for step in told:
             yield Text()
             yield from self.step(step)
+        if len(told) < len(chapter.steps):
+            yield Text()
+            left = len(chapter.steps) - len(told)
+            said = f"The other parameters move the same way: {left} steps; --all shows them here."
+            yield wrapped(Text(said, NOTE_STYLE), self.width)
+
+    def one_of_many(self, chapter: Chapter) -> Sequence[Step]:
+        """The steps that are told: of an update those of one parameter, unless `everything`."""
+        if self.everything or chapter.side != "update":
+            return chapter.steps
+        news = [step.name.removesuffix(".new") for step in chapter.steps if step.name.endswith(".new")]
+        if not news:
+            return chapter.steps
+        return [
+            step
+            for step in chapter.steps
+            if step.name.count(".") == 1 or step.name.startswith(f"{news[0]}.")
+        ]
 
     def passed_over(self, skipped: Sequence[Chapter]) -> Iterator[RenderableType]:
         """One line for the layers that do the same as the first."""

@@ -12,6 +12,7 @@ from glassformer.glass.formulas import turning_rates
 from glassformer.glass.verify import as_array
 from glassformer.show.board import LINEAR, Board, Matrix
 from glassformer.show.numbers import HIDDEN, HIDDEN_MARK, PRECISION, WHOLE, factor, number, summed
+from glassformer.show.worked_learning import LEARNING_LINES
 from glassformer.show.worked_loss import LOSS_LINES
 
 STEEP = 30.0  # powers of e beyond this are written relative to the largest
@@ -325,4 +326,5 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "turned_in_part": Writer.turned,
     "turned_slowly": Writer.turned,
     **LOSS_LINES,
+    **LEARNING_LINES,
 }

@@ -1,0 +1,1 @@
+"""The formulas as a spreadsheet's cells write them."""
