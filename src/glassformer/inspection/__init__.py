@@ -8,6 +8,7 @@ from glassformer.inspection.direct import direct
 from glassformer.inspection.lens import lens
 from glassformer.inspection.patching import patching
 from glassformer.inspection.question import Number
+from glassformer.inspection.replay import replay
 
 __all__ = [
     "Number",
@@ -20,6 +21,7 @@ __all__ = [
     "patch",
     "patching",
     "replace",
+    "replay",
     "side_by_side",
     "steer",
     "weight",

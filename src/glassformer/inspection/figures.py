@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glassformer.inspection.direct import Decomposition
     from glassformer.inspection.labelled import Labelled
     from glassformer.inspection.lens import Lens
+    from glassformer.inspection.replay import Replay
 
 ENDINGS = (".png", ".svg", ".pdf")
 WARM, COOL = "#c2562d", "#2b6cb0"  # for and against
@@ -155,6 +156,27 @@ def comparison(found: Comparison, *, title: str | None = None) -> Figure:
     return mapped(capped, list(cells), [column or "-" for column in order], told, ("", "layer"))
 
 
+def replay(found: Replay, *, steps: int = 8, title: str | None = None) -> Figure:
+    """The loss along the training where answers were wanted, and how far the steps that moved most moved."""
+    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    lost = [moment for moment in found.moments if moment.losses]
+    panels = figure.subplots(1, 2 if lost else 1, squeeze=False)[0]
+    far = {name: max(m.moved.get(name, 0.0) for m in found.moments) for m in found.moments for name in m.moved}
+    for name in sorted(far, key=far.__getitem__, reverse=True)[:steps]:
+        points = [(moment.step, moment.moved[name]) for moment in found.moments if name in moment.moved]
+        panels[-1].plot(*zip(*points, strict=True), marker=".", label=name)
+    if far:
+        panels[-1].legend(fontsize=6)
+    panels[-1].set(xlabel="step of the training", ylabel="change since the checkpoint before", ylim=(0, None))
+    if lost:
+        means = [sum(moment.losses) / len(moment.losses) for moment in lost]
+        panels[0].plot([moment.step for moment in lost], means, color=WARM, marker="o")
+        panels[0].set(xlabel="step of the training", ylabel="loss", ylim=(0, None))
+    figure.suptitle(title or found.run, fontsize=10)
+    return figure
+
+
 def too_long(names: Sequence[str]) -> bool:
     """Whether names do not fit side by side."""
     return max(map(len, names), default=0) > 4
@@ -172,4 +194,5 @@ KINDS: Mapping[str, Callable[..., Figure]] = {
     "decomposition": decomposition,
     "lens": lens,
     "comparison": comparison,
+    "replay": replay,
 }
