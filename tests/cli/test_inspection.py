@@ -1,6 +1,7 @@
 """`glassformer attribute` and `compare`: every task, every output, and what is refused."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,22 @@ from glassformer.cli.main import run
 from glassformer.inspection import attribute as attributed
 from glassformer.inspection.attribution import Attribution
 from glassformer.show.attributions import page, pieces, shown
+from glassformer.tasks.model import Model, load
 
 from ..inspection.models import READERS, WRITERS, shared, text_of
 
 TEXT = "A charming and often affecting journey."
+
+
+@pytest.fixture(autouse=True)
+def _loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each model that ships is read once, whatever its commands are asked."""
+    monkeypatch.setattr("glassformer.tasks.model.load", once)
+
+
+@cache
+def once(name: str, task: str | None = None) -> Model:
+    return load(name, task=task)
 
 
 def told(command: Any, *words: str) -> str:
