@@ -44,10 +44,10 @@ KINDS = {
 def words(size: int) -> Tokenizer:
     """A tokenizer of so many words, for runtimes that ask for one."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {
-        word: number for number, word in enumerate([*letters, *(f"t{n}" for n in range(size - len(letters)))])
-    }
-    backend = Backend(models.BPE(vocabulary, []))
+    merged = letters[0] + letters[1]  # llama.cpp opens no vocabulary without a merge
+    others = [f"t{n}" for n in range(size - len(letters) - 1)]
+    vocabulary = {word: number for number, word in enumerate([*letters, merged, *others])}
+    backend = Backend(models.BPE(vocabulary, [(letters[0], letters[1])]))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     return Tokenizer(backend, {"bos": letters[0], "eos": letters[0], "pad": letters[1], "unk": letters[2]})

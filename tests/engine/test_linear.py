@@ -8,7 +8,7 @@ from glassformer.engine.layout import ACTIVATIONS
 from glassformer.engine.native import PackedLinear, loaded
 from glassformer.nn.feed_forward import ACTIVATIONS as OPEN
 
-pytestmark = pytest.mark.usefixtures("engine")
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 SHAPES = [(1, 1), (3, 5), (16, 64), (65, 31), (64, 128), (130, 200)]
 ROWS = [1, 2, 3, 4, 5, 7, 12, 13, 25, 60]

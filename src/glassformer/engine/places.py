@@ -41,7 +41,8 @@ class PlaceTables:
         embedding, ids = self.stack.embedding, torch.arange(reach)
         if embedding.positions is not None:
             table: Tensor = embedding.positions.weight.detach()
-            return table[embedding.offset :]
+            rows: Tensor = table[embedding.offset :]
+            return rows
         if embedding.waves is not None:
             return embedding.waves(ids, torch.empty(0))
         return None

@@ -15,7 +15,7 @@ class Weights:
     """
 
     def __init__(self, model: Transformer) -> None:
-        self.weights = [
+        self.weights: list[tuple[Mapping[str, Any], str, Tensor, int]] = [
             (holder, name, weight, version(weight))
             for part in model.modules()
             for holder in [part._parameters]
@@ -32,7 +32,7 @@ class Weights:
     def changed(self) -> bool:
         """Whether a weight was changed or replaced, or a part of the model put in another's place."""
         return any(
-            holder.get(name) is not weight or version(weight) != count
+            version(weight) != count or holder.get(name) is not weight
             for holder, name, weight, count in self.weights
         ) or any(holder.get(name) is not part for holder, name, part in self.parts)
 
