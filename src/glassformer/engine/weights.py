@@ -1,11 +1,13 @@
 """Whether a model's weights are still those that were packed."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from glassformer.model import Transformer
+
+Held = TypeVar("Held")
 
 
 class Weights:
@@ -37,7 +39,7 @@ class Weights:
         ) or any(holder.get(name) is not part for holder, name, part in self.parts)
 
 
-def present(holder: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def present(holder: Mapping[str, Held | None]) -> Iterator[tuple[str, Held]]:
     """What is there under its name."""
     return ((name, each) for name, each in holder.items() if each is not None)
 
