@@ -10,6 +10,7 @@ from glassformer.glass.update import AdamW
 from glassformer.show.board import SYMBOLS, Board
 from glassformer.show.board_learning import symbols
 from glassformer.show.labels import Labels
+from glassformer.show.mathml import mathml
 from glassformer.show.worked import Writer
 from glassformer.show.worked_learning import LEARNING_LINES
 from glassformer.tasks.model import load
@@ -29,6 +30,7 @@ def checked(trace: Trace) -> set[str]:
     """Every entry of every such step, or the corners of a large one."""
     met, labels = set(), Labels(trace)
     for step in trace.values():
+        assert mathml(step.typeset).startswith("<math")
         if step.key not in LEARNING_LINES:
             continue
         met.add(step.key)

@@ -405,8 +405,8 @@ LOSS: Mapping[str, Rules] = {
         _rule(
             "log_probabilities",
             "∂ln y = −∂ℓ·((1 − <smoothing>) at the label + <smoothing> / <choices> everywhere)",
-            r"\partial \ln y = -\partial \ell \left((1 - <smoothing>)\, \mathrm{onehot}"
-            r" + \frac{<smoothing>}{<choices>}\right)",
+            r"\partial \ln y = -\partial \ell ((1 - <smoothing>)\, \mathrm{onehot}"
+            r" + \frac{<smoothing>}{<choices>})",
             g.smoothed_choice,
             "The logarithm of what is wanted counts most, and all others a little.",
             (1,),

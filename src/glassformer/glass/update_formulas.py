@@ -12,7 +12,8 @@ TINY = 1e-6  # torch adds so much to a norm before it divides by it
 
 
 def _norm(*gradients: Array) -> Array:
-    return np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+    norm: Array = np.sqrt(sum((gradient**2).sum() for gradient in gradients))
+    return norm
 
 
 def _factor(norm: Array, *, clip_norm: float) -> Array:
@@ -54,7 +55,7 @@ UPDATES: dict[str, Formula] = {
     "clip_factor": Formula(
         "c",
         "c = min(1, <clip_norm> / (n + 0.000001))",
-        r"c = \min\left(1, \frac{<clip_norm>}{n + 10^{-6}}\right)",
+        r"c = \min(1, \frac{<clip_norm>}{n + 10^{-6}})",
         _factor,
         says="A gradient that is too long is shortened, all parameters alike; a short one stays.",
     ),

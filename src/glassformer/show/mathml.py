@@ -28,9 +28,10 @@ LETTERS = {
     r"\pi": "π",
     r"\epsilon": "ε",
     r"\ell": "ℓ",
+    r"\partial": "∂",
     r"\Lambda": "Λ",
 }
-FUNCTIONS = frozenset({r"\sin", r"\cos", r"\tanh", r"\exp", r"\max", r"\log", r"\ln"})
+FUNCTIONS = frozenset({r"\sin", r"\cos", r"\tanh", r"\exp", r"\max", r"\min", r"\log", r"\ln"})
 SPACES = {r"\quad": "1em", r"\,": "0.17em", r"\ ": "0.3em"}
 ACCENTS = {r"\hat": "^", r"\overline": "‾"}
 SILENT = frozenset({r"\textstyle", r"\displaystyle"})

@@ -152,10 +152,10 @@ class Book:
         for piece in range(block.pieces):
             top = block.first_row(piece)
             sheet.write_string(top - 1, 0, self.piece(block, piece), self.looks.corner)
-            for place, column in enumerate(columns):
-                sheet.write_string(top - 1, LEFT + place, column, self.looks.column)
-            for place, row in enumerate(rows):
-                sheet.write_string(top + place, 0, row, self.looks.row)
+            for place, called in enumerate(columns):
+                sheet.write_string(top - 1, LEFT + place, called, self.looks.column)
+            for place, called in enumerate(rows):
+                sheet.write_string(top + place, 0, called, self.looks.row)
         self.numbers(sheet, block)
 
     def numbers(self, sheet: Any, block: Placed) -> None:

@@ -332,8 +332,8 @@ def last_rows(cells: Cells, index: Index) -> str:
     return _placed(cells, index, last_place(cells.inputs[1], index[0]))
 
 
-LINEAR = {"input": linear_input, "weight": linear_weight, "bias": linear_bias}
-HEADS = {"input": heads_input, "weight": heads_weight, "bias": heads_bias}
+LINEAR: dict[str, Written] = {"input": linear_input, "weight": linear_weight, "bias": linear_bias}
+HEADS: dict[str, Written] = {"input": heads_input, "weight": heads_weight, "bias": heads_bias}
 PLACES: dict[str, dict[str, Written]] = {  # formula -> its input -> how the gradient is written
     "same": {"input": same},
     "tokens": {"table": table},
