@@ -44,7 +44,8 @@ class PlaceTables:
             rows: Tensor = table[embedding.offset :]
             return rows
         if embedding.waves is not None:
-            return embedding.waves(ids, torch.empty(0))
+            waves: Tensor = embedding.waves(ids, torch.empty(0))
+            return waves
         return None
 
     def turns(self, reach: int) -> tuple[Tensor | None, Tensor | None]:

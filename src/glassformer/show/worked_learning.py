@@ -34,7 +34,7 @@ def all_rows(values: Array) -> Array:
 
 def own_rows(writer: Writer, place: int) -> Array:
     """The rows of the text on the board, the heads side by side."""
-    values = whole(writer, place)[writer.board.text]
+    values: Array = whole(writer, place)[writer.board.text]
     if values.ndim == 3:
         values = values.swapaxes(0, 1).reshape(values.shape[1], -1)
     return values.reshape(-1, values.shape[-1])
@@ -42,8 +42,9 @@ def own_rows(writer: Writer, place: int) -> Array:
 
 def head_of(writer: Writer, place: int) -> Array:
     """(Q, K) or (K, D): one input's numbers in the head on the board; keys that heads share are those of its group."""
-    values = whole(writer, place)[writer.board.text]
-    return values[writer.board.head * len(values) // writer.board.heads]
+    values: Array = whole(writer, place)[writer.board.text]
+    mine: Array = values[writer.board.head * len(values) // writer.board.heads]
+    return mine
 
 
 def linear_input(writer: Writer, row: int, column: int) -> Line:
