@@ -95,8 +95,11 @@ def as_onnx(name: str, at: Path, quantized: bool) -> str:
     small = path / "int8.onnx"
     if not small.exists():
         from onnxruntime.quantization import QuantType, quantize_dynamic
+        from onnxruntime.quantization.shape_inference import quant_pre_process
 
-        quantize_dynamic(str(file), str(small), weight_type=QuantType.QInt8)
+        folded = path / "int8-folded.onnx"  # else weights behind a transposition are left as they are
+        quant_pre_process(str(file), str(folded))
+        quantize_dynamic(str(folded), str(small), weight_type=QuantType.QInt8)
     return str(small)
 
 

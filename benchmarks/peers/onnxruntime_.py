@@ -9,10 +9,8 @@ options = onnxruntime.SessionOptions()
 options.intra_op_num_threads, options.inter_op_num_threads = told["threads"], 1
 session = onnxruntime.InferenceSession(told["model"], options, providers=["CPUExecutionProvider"])
 ids = numpy.array(told["ids"], dtype=numpy.int64)
-known = {"ids": ids, "mask": numpy.ones_like(ids), "type": numpy.zeros_like(ids), "seg": numpy.zeros_like(ids)}
-given = {
-    each.name: next(value for key, value in known.items() if key in each.name) for each in session.get_inputs()
-}
+known = {"input_ids": ids, "attention_mask": numpy.ones_like(ids), "token_type_ids": numpy.zeros_like(ids)}
+given = {each.name: known[each.name] for each in session.get_inputs()}
 
 
 def run() -> int:
