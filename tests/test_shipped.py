@@ -40,3 +40,11 @@ def test_entities() -> None:
     answer = model("Angela Merkel lives in Berlin.")
     assert [(one.type, one.text) for one in answer.entities] == [("PER", "Angela Merkel"), ("LOC", "Berlin")]
     assert set(model.task.kinds) == {"PER", "LOC", "ORG"}
+
+
+def test_answers() -> None:
+    model = gf.load("answers")
+    context = "Marie Curie was born in Warsaw in 1867. She moved to Paris in 1891."
+    answer = model("Where was Marie Curie born?", context)
+    assert answer.text == "Warsaw"
+    assert context[answer.start : answer.end] == "Warsaw"

@@ -144,6 +144,21 @@ def test_examples_with_other_labels_are_left_out_if_asked(
     assert_refused(call("evaluate", "worked-example", "--data", examples, "--only", "good"), "--only names labels")
 
 
+def test_answers_with_and_without_the_choice_of_none(call: Call, tmp_path: Path) -> None:
+    context = "Marie Curie was born in Warsaw in 1867."
+    rows = [
+        {"id": "1", "question": "Where was Marie Curie born?", "context": context,
+         "answers": [{"text": "Warsaw", "answer_start": context.index("Warsaw")}]},
+    ]  # fmt: skip
+    path = tmp_path / "asked.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    figures = {}
+    for option in ("--always-answer", "--threshold=-50"):
+        told = json.loads(call("evaluate", "answers", "--data", str(path), option, "--json").out)
+        figures[option] = told["scores"]["f1"]["value"]
+    assert figures == {"--always-answer": 100.0, "--threshold=-50": 0.0}
+
+
 def test_a_limit_and_lines_left_out_are_told(call: Call, classifier: str, tmp_path: Path) -> None:
     rows = [("text", "label"), ("good", "good"), ("", "bad"), ("a bad film", "bad"), ("it was good", "good")]
     data = write(tmp_path / "broken.tsv", rows)

@@ -16,7 +16,7 @@ import openpyxl
 from openpyxl.formula import Tokenizer
 from openpyxl.utils import range_boundaries
 
-sys.setrecursionlimit(100_000)
+DEEP = 100_000  # a cell asks for those that it was made of, and these for theirs
 SIGNS = {"^": "**", "=": "==", "<>": "!="}
 
 
@@ -84,6 +84,15 @@ class Evaluator:
 
     def value(self, sheet: str, row: int, column: int) -> Any:
         """One cell."""
+        usual = sys.getrecursionlimit()  # other tests count on it
+        sys.setrecursionlimit(DEEP)
+        try:
+            return self.found(sheet, row, column)
+        finally:
+            sys.setrecursionlimit(usual)
+
+    def found(self, sheet: str, row: int, column: int) -> Any:
+        """One cell, with room for those that it was made of."""
         place = sheet, row, column
         if place not in self.known:
             written = self.written[place]
@@ -103,9 +112,9 @@ class Evaluator:
         home, _, named = name.rpartition("!")
         left, top, right, bottom = range_boundaries(named)
         if (left, top) == (right, bottom):
-            return self.value(home or sheet, top, left)
+            return self.found(home or sheet, top, left)
         rows, columns = range(top, bottom + 1), range(left, right + 1)
-        cells = [[self.value(home or sheet, r, c) for c in columns] for r in rows]
+        cells = [[self.found(home or sheet, r, c) for c in columns] for r in rows]
         return np.array([[-np.inf if cell == "−∞" else cell for cell in row] for row in cells], dtype=float)
 
     @staticmethod

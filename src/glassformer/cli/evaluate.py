@@ -67,6 +67,18 @@ ROWS = 30  # groups that are printed; the report has all of them
 @from_option
 @to_option
 @click.option("--only", metavar="LABEL,LABEL", help="Labels: leave out examples that have any other.")
+@click.option(
+    "--no-answer/--always-answer",
+    "no_answer",
+    default=None,
+    help="Answers: whether the context may hold none. [default: the model's own]",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    help="Answers: how far the log-probability of no answer must be above that of the best one. "
+    "[default: the model's own]",
+)
 @click.option("--lowercase", is_flag=True, help="Translations: compare in lower case.")
 @click.option("--stemmer", is_flag=True, help="Summaries: compare words by their stems.")
 @click.option(
@@ -93,6 +105,8 @@ def evaluate(
     source_language: str | None,
     target_language: str | None,
     only: str | None,
+    no_answer: bool | None,
+    threshold: float | None,
     lowercase: bool,
     stemmer: bool,
     window: int | None,
@@ -109,6 +123,7 @@ def evaluate(
     figure comes with the signature that lets others repeat it.
     """
     from glassformer.evaluation.by_task import Options, count_of, kind_of, report_of
+    from glassformer.tasks.answering import Answering
     from glassformer.tasks.model import load
     from glassformer.tasks.rewriting import Rewriting
 
@@ -126,7 +141,18 @@ def evaluate(
     if isinstance(does, Rewriting):
         does = does.between(source_language, target_language)
         options = replace(options, decoding=decoding_of(does, beams, length_penalty))
-    refuse_others(does, options, beams=beams, length_penalty=length_penalty, source_language=source_language)
+    refuse_others(
+        does,
+        options,
+        beams=beams,
+        length_penalty=length_penalty,
+        source_language=source_language,
+        no_answer=no_answer,
+        threshold=threshold,
+    )
+    if isinstance(does, Answering):
+        changes = {"no_answer": no_answer, "threshold": threshold}
+        does = Answering(does.tokenizer, does.search.changed(**changes))
     loaded.transformer.to(chosen_device(device)).eval()
     packed(loaded, precision)
     chosen = found.examples[:limit]
@@ -166,6 +192,7 @@ def with_labels(found: "Found[Any]", kind: Any, only: str) -> "Found[Any]":
 
 def refuse_others(does: Any, options: "Options", **given: Any) -> None:
     """An option that a task has no use for is a mistake, not something to pass over."""
+    from glassformer.tasks.answering import Answering
     from glassformer.tasks.filling import Filling
     from glassformer.tasks.generation import Generation
     from glassformer.tasks.rewriting import Rewriting
@@ -176,6 +203,8 @@ def refuse_others(does: Any, options: "Options", **given: Any) -> None:
         "--beams": (given["beams"], (Rewriting,)),
         "--length-penalty": (given["length_penalty"], (Rewriting,)),
         "--from": (given["source_language"], (Rewriting,)),
+        "--no-answer": (True if given["no_answer"] is False else given["no_answer"], (Answering,)),
+        "--threshold": (given["threshold"], (Answering,)),
         "--lowercase": (options.lowercase, (Translation,)),
         "--stemmer": (options.stemming, (Summarization,)),
         "--window": (options.window, (Generation, Filling)),

@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("glassformer.cli.explain:explain", "Walk through every number behind one answer."),
     "verify": (
         "glassformer.cli.verify:verify",
-        "Recompute every number from text to answer, and compare all paths.",
+        "Recompute every number of an answer, and compare all paths.",
     ),
     "attribute": (
         "glassformer.cli.attribute:attribute",

@@ -62,7 +62,7 @@ def verify(
     device: str,
     **options: Any,
 ) -> int:
-    """Recompute every number from text to answer, and compare all paths.
+    """Recompute every number of an answer, and compare all paths.
 
     Each TEXT is one text; without any and without --texts every line of standard input is one. Prints the largest
     difference of each comparison and ends with 1 if one is above its bound: 1e-10 in float64, in float32 1e-4 relative

@@ -113,15 +113,17 @@ async function welcome() {
     el(
       "ul",
       { class: "shelf" },
-      models.map(({ name, says }) => el("li", {}, el("a", { href: address({ model: name, text: EXAMPLES[name] || "I love data science" }) }, name), ` ${says}`)),
+      models.map(({ name, says }) => el("li", {}, el("a", { href: address({ model: name, text: "I love data science", ...EXAMPLES[name] }) }, name), ` ${says}`)),
     ),
   );
 }
 
 const EXAMPLES = {
-  entities: "Angela Merkel lives in Berlin.",
-  sentiment: "What a waste of an evening.",
-  "tatoeba-en-fr": "Where is the station?",
+  answers: { text: "Where was Marie Curie born?", context: "Marie Curie was born in Warsaw in 1867. She moved to Paris in 1891." },
+  entities: { text: "Angela Merkel lives in Berlin." },
+  sentiment: { text: "What a waste of an evening." },
+  shakespeare: { text: "ROMEO:" },
+  "tatoeba-en-fr": { text: "Where is the station?" },
 };
 
 function fillForm(now) {
