@@ -183,6 +183,16 @@ def test_a_change_stands_beside_what_was_and_is_taken_back(page: Open) -> None:
     assert not browser.find_elements(By.CSS_SELECTOR, "#answer .after")
 
 
+def test_a_file_that_cannot_be_made_is_refused_in_a_sentence(page: Open) -> None:
+    browser = page(model="tatoeba-en-fr", text="Where is the station?", view="walk")
+    seen(browser, ".take button")
+    for button in browser.find_elements(By.CSS_SELECTOR, ".take button"):
+        if "workbook" in button.text:
+            button.click()
+    reads(browser, "#said", "numbers")
+    assert "refused" in browser.find_element(By.ID, "said").get_attribute("class")
+
+
 def test_a_refusal_is_a_sentence_and_loses_nothing(page: Open) -> None:
     browser = page(model="worked-example", text="I love data science", view="walk")
     reads(browser, "#answer .whole", "j' aime")

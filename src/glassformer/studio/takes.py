@@ -24,6 +24,13 @@ TAKES: Mapping[str, Take] = {
     "page": Take(
         "web page", ".html", "text/html", lambda kept, path: write_page(kept.trace, path, kept.opened.names)
     ),
+    "latex": Take("LaTeX", ".tex", "text/x-tex", lambda kept, path: kept.trace.to_latex(path)),
+    "workbook": Take(
+        "workbook with live formulas",
+        ".xlsx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        lambda kept, path: kept.trace.to_workbook(path),
+    ),
     "trace": Take(
         "trace file", ".safetensors", "application/octet-stream", lambda kept, path: kept.trace.save(path)
     ),

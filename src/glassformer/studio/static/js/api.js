@@ -34,6 +34,13 @@ export async function ask(path, body) {
   return (await answered(path, options)).json();
 }
 
+/** A file that the server makes: its name and content. */
+export async function file(path) {
+  const response = await answered(path);
+  const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition"))[1];
+  return { name, content: await response.blob() };
+}
+
 const held = new Map(); // address -> numbers, the ones asked for last at the end
 let weight = 0;
 

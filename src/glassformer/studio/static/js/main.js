@@ -1,6 +1,6 @@
 // The frame: choose a model, give it a text, look at the run in one of the views.
 
-import { ask, Refused, stream } from "./api.js";
+import { ask, file, Refused, stream } from "./api.js";
 import { showAnswer, showTokens } from "./answer.js";
 import { el } from "./dom.js";
 import { address, begin, go, state, watch } from "./store.js";
@@ -94,11 +94,20 @@ async function drawView(now) {
       "span",
       { class: "take" },
       "Take: ",
-      takes.map(({ kind, title }) => el("a", { class: "chip", href: `api/runs/${run.run}/take/${kind}`, download: true }, title)),
+      takes.map(({ kind, title }) => el("button", { class: "chip", type: "button", onclick: () => trying(() => take(kind)) }, title)),
     ),
   );
   const drawn = await VIEWS[name][1](run);
   if (mine === drawing) $("main").replaceChildren(...[listed(), drawn].filter(Boolean));
+}
+
+async function take(kind) {
+  saying("it is written …");
+  const { name, content } = await file(`api/runs/${run.run}/take/${kind}`);
+  const link = el("a", { href: URL.createObjectURL(content), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  saying(`${name} is in your downloads`);
 }
 
 async function verify() {

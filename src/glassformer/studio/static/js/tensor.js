@@ -94,7 +94,8 @@ export function bitmap(view) {
 
 /** Draw a matrix; `pick(row, column)` is told which number is pointed at or chosen. */
 export function draw(view, pick = () => {}) {
-  return view.columns <= WHOLE && view.rows <= LONG ? table(view, pick) : heat(view, pick);
+  const counted = view.kind === "i4" && view.rows === 1; // numbers of words or places: a colour says nothing of them
+  return (view.columns <= WHOLE || counted) && view.rows <= LONG ? table(view, pick) : heat(view, pick);
 }
 
 function table(view, pick) {
