@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 import uvicorn
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -32,6 +33,7 @@ FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+REDRAWN = (NoSuchElementException, StaleElementReferenceException)  # while one looks
 WAIT = 30  # seconds; a machine may be busy
 
 Open = Callable[..., Any]
@@ -80,9 +82,8 @@ def seen(browser: Any, selector: str) -> Any:
 
 
 def reads(browser: Any, selector: str, text: str) -> None:
-    WebDriverWait(browser, WAIT).until(
-        lambda driver: text in driver.find_element(By.CSS_SELECTOR, selector).text, f"{selector}: {text}"
-    )
+    waiting = WebDriverWait(browser, WAIT, ignored_exceptions=REDRAWN)
+    waiting.until(lambda driver: text in driver.find_element(By.CSS_SELECTOR, selector).text, f"{selector}: {text}")
 
 
 def numbers_in(browser: Any) -> list[list[float]]:
