@@ -48,3 +48,13 @@ def test_answers() -> None:
     answer = model("Where was Marie Curie born?", context)
     assert answer.text == "Warsaw"
     assert context[answer.start : answer.end] == "Warsaw"
+
+
+def test_shakespeare() -> None:
+    model = gf.load("shakespeare")
+    text = model("ROMEO:", seed=7, max_new_tokens=120)
+    assert str(text) == str(model("ROMEO:", seed=7, max_new_tokens=120))
+    assert str(text).startswith("ROMEO:")
+    words = str(text)[6:].lower().split()
+    assert len(words) > 10
+    assert {"the", "and", "to", "of", "my", "you", "i", "thou", "not", "a", "that"} & set(words)
