@@ -6,12 +6,18 @@ const ROOM = 48 * 1024 * 1024; // bytes of numbers that are kept
 /** A request that was refused, in the server's sentence. */
 export class Refused extends Error {}
 
+// A connection that is gone, as a sentence; that of someone who went away himself stays what it is.
+function lost(error) {
+  if (error.name === "AbortError") return error;
+  return new Refused("the studio does not answer; it may have been stopped: start it again with `glassformer studio`");
+}
+
 async function answered(path, options) {
   let response;
   try {
     response = await fetch(path, options);
-  } catch {
-    throw new Refused("the studio does not answer; it may have been stopped: start it again with `glassformer studio`");
+  } catch (error) {
+    throw lost(error);
   }
   if (response.ok) return response;
   const text = await response.text();
@@ -67,28 +73,35 @@ export async function numbers(run, name, part = "") {
   return found;
 }
 
-/** The tokens of an answer as they come. */
-export async function* stream(body, signal) {
-  const response = await answered("api/stream", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
+/** What the server sends as it comes, until it says that nothing more will. */
+export async function* events(path, options) {
+  const response = await answered(path, options);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let waiting = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch((error) => {
+      throw lost(error);
+    });
     if (done) return;
     waiting += value;
-    const events = waiting.split("\n\n");
-    waiting = events.pop();
-    for (const event of events) {
+    const whole = waiting.split("\n\n");
+    waiting = whole.pop();
+    for (const event of whole) {
       const lines = event.split("\n");
       const kind = (lines.find((line) => line.startsWith("event: ")) || "").slice(7);
       const data = JSON.parse(lines.find((line) => line.startsWith("data: ")).slice(6));
       if (kind === "refused") throw new Refused(data.error);
-      if (kind !== "end") yield data;
+      if (kind === "end") return;
+      yield data;
     }
   }
+}
+
+/** The tokens of an answer as they come. */
+export function stream(body) {
+  return events("api/stream", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
 }

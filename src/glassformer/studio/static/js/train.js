@@ -1,6 +1,6 @@
 // Training from the page: a recipe, a file, and what the model makes of one sentence while it learns.
 
-import { ask, Refused } from "./api.js";
+import { ask, events, Refused } from "./api.js";
 import { el, short } from "./dom.js";
 import { address, go, state } from "./store.js";
 import { bitmap } from "./tensor.js";
@@ -137,21 +137,7 @@ async function followed(number, say) {
 }
 
 async function listen(number, signal, take) {
-  const response = await fetch(`api/trainings/${number}/events`, { signal });
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let waiting = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    waiting += value;
-    const events = waiting.split("\n\n");
-    waiting = events.pop();
-    for (const event of events) {
-      const data = event.split("\n").find((line) => line.startsWith("data: "));
-      const read = JSON.parse(data.slice(6));
-      if (read.kind) await take(read);
-    }
-  }
+  for await (const event of events(`api/trainings/${number}/events`, { signal })) await take(event);
 }
 
 // The latest of every figure, for a record has only some.
