@@ -131,6 +131,7 @@ class GenerationTrace(Displayed, Sequence[Trace]):
             given=tuple(name for part in parts for name in part.given),
             edited=tuple(name for part in parts for name in part.edited),
             unchecked=tuple(name for part in parts for name in part.unchecked),
+            concluded=sum(part.concluded for part in parts) + len(own),
         )
 
     def _handed_on(self) -> Iterator[Check]:
@@ -210,7 +211,8 @@ class GenerationTrace(Displayed, Sequence[Trace]):
 
 def renamed(found: Verification, before: str) -> Verification:
     """The same checks, their names preceded by whose they are."""
-    return Verification(
+    return replace(
+        found,
         checks=tuple(replace(check, name=f"{before}: {check.name}") for check in found.checks),
         given=tuple(f"{before}: {name}" for name in found.given),
         edited=tuple(f"{before}: {name}" for name in found.edited),

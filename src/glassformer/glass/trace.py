@@ -249,7 +249,8 @@ class Trace(Mapping[str, Step]):
         checks = self.conclusion.verified(self._steps)
         if checks is None:
             return replace(found, unchecked=(*found.unchecked, "answer"))
-        return replace(found, checks=(*found.checks, *checks))
+        every = (*found.checks, *checks)
+        return replace(found, checks=every, concluded=len(every) - len(found.checks))
 
     @property
     def known(self) -> Known:

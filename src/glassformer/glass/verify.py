@@ -29,6 +29,7 @@ class Verification:
     given: tuple[str, ...]  # what the run started from
     edited: tuple[str, ...]  # replaced by an edit, so no formula made them
     unchecked: tuple[str, ...]  # an input was not kept
+    concluded: int = 0  # how many of the checks are of no step, but of what follows from steps
 
     @property
     def max_error(self) -> float:
@@ -46,10 +47,11 @@ class Verification:
         return max(self.checks, key=lambda check: check.relative_error, default=None)
 
     def __str__(self) -> str:
-        text = (
-            f"{len(self.checks)} steps recomputed in NumPy float64, largest difference {self.max_error:.1e}"
-        )
+        steps = len(self.checks) - self.concluded
+        text = f"{steps} steps recomputed in NumPy float64, largest difference {self.max_error:.1e}"
         text += f" (relative {self.max_relative_error:.1e})"
+        if self.concluded:
+            text += f", {self.concluded} conclusions from them included"
         if self.unchecked:
             text += f"; {len(self.unchecked)} not checked, because an input was not kept"
         return text
