@@ -68,7 +68,7 @@ requestAnimationFrame(step);
 
 
 def make(folder: Path, *, layers: int, d_model: int, heads: int, positions: int, vocabulary: int) -> None:
-    """A random GPT-2 of these sizes, with a tokenizer of single bytes."""
+    """A random GPT-2 of these sizes, with a tokenizer of single bytes and, up to its vocabulary, of numbered tokens."""
     from glassformer.families import FAMILIES
     from glassformer.model import Transformer
     from glassformer.pretrained import save_transformer
@@ -84,7 +84,9 @@ def make(folder: Path, *, layers: int, d_model: int, heads: int, positions: int,
         "vocab_size": vocabulary,
     }
     save_transformer(folder, Transformer(FAMILIES["gpt2"].config(raw)), raw=raw)
-    Tokenizer.train("byte-bpe", ["a"], vocab_size=257).save(folder)
+    tokenizer = Tokenizer.train("byte-bpe", ["a"], vocab_size=257)
+    tokenizer.add([f"<{number}>" for number in range(tokenizer.vocab_size, vocabulary)])
+    tokenizer.save(folder)
 
 
 @contextmanager
@@ -184,7 +186,8 @@ def measured(driver: Any, address: str, folder: Path) -> dict[str, Any]:
         again = statistics.median(opened(driver, address, model=name, text=text, view="walk") for _ in range(3))
         first[name] = {"cold_ms": cold, "again_ms": again}
     large = {"model": str(folder / "large"), "text": "x" * 64, "view": "map"}
-    opened(driver, address, **large)
+    if opened(driver, address, **large) < 0:
+        raise SystemExit(f"the large model was not shown: {driver.find_element(By.ID, 'said').text}")
     names = [each.get_attribute("title") for each in driver.find_elements(By.CSS_SELECTOR, ".map li a")]
     turns = [names[(7 * turn) % len(names)] for turn in range(CLICKS)]
     clicks = [clicked(driver, name, **large, step=name) for name in turns]

@@ -202,7 +202,10 @@ class Tokenizer:
 
     def token(self, id: int) -> str:
         """The token with this id."""
-        return str(self.backend.id_to_token(self._known([id])[0]))
+        found = self.backend.id_to_token(int(id)) if id >= 0 else None
+        if found is None:  # asked only now, for the size of a vocabulary with many added tokens is slow to count
+            self._known([id])
+        return str(found)
 
     def id(self, token: str) -> int | None:
         """The id of this token, or None where the vocabulary lacks it."""
