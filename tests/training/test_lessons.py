@@ -322,6 +322,24 @@ def test_examples_that_do_not_fit_are_refused(name: str, data: Path, tmp_path: P
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("task", "table", "values"),
+    [
+        ("answering", "training", {}),
+        ("classification", "data", {"multiple": True}),
+        ("masking", "pretraining", {"next_sentence": True}),
+    ],
+)
+def test_two_passes_are_refused_where_the_loss_is_no_single_choice(
+    task: str, table: str, values: dict[str, bool]
+) -> None:
+    recipe = recipe_of(task).to_dict()
+    recipe[table] = {**recipe[table], **values}
+    recipe["training"] = {**recipe["training"], "r_drop": 1.0}
+    with pytest.raises(InputError, match="r_drop is 1.0, but this .* is not one choice among labels"):
+        prepare(Recipe.from_dict(recipe), ["data"], "run")
+
+
 def test_lora_needs_something_to_stand_beside() -> None:
     values = recipe_of("classification").to_dict()
     recipe = Recipe.from_dict({**values, "tuning": {"method": "lora"}})

@@ -72,6 +72,48 @@ def test_one_label_per_sequence() -> None:
     )
 
 
+def test_two_passes_are_held_together_as_the_paper_says() -> None:
+    """The same dropout again, torch's own divergences: Liang et al. 2021, equations 2 to 4, halved."""
+    model = toy_model(dropout=0.3, dtype="float64").train()
+    batch = next(toy_batches().epoch(0))
+    torch.manual_seed(5)
+    loss = TokenLoss(0.1, r_drop=4.0)(model, batch)
+    loss.total.backward()
+    gradient = model.tokens.weight.grad.clone()
+    model.zero_grad()
+    torch.manual_seed(5)
+    twice = batch.repeated(2)
+    counted = batch.labels != IGNORE
+    first, second = (half[counted] for half in model(**twice.inputs()).chunk(2))
+    labels = batch.labels[counted]
+    log_p, log_q = first.log_softmax(-1), second.log_softmax(-1)
+    apart = (
+        F.kl_div(log_q, log_p, reduction="sum", log_target=True)
+        + F.kl_div(log_p, log_q, reduction="sum", log_target=True)
+    ) / 2
+    one, two = (F.cross_entropy(each, labels, reduction="sum", label_smoothing=0.1) for each in (first, second))
+    expected = (one + two + 4.0 * apart) / 2
+    expected.backward()
+    assert apart.item() > 0.01
+    assert loss.count == batch.tokens
+    assert loss.total.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert torch.allclose(gradient, model.tokens.weight.grad, rtol=0, atol=1e-12)
+
+
+def test_without_dropout_two_passes_are_one() -> None:
+    model = toy_model(dropout=0.0, dtype="float64").train()
+    batch = next(toy_batches().epoch(0))
+    one, two = TokenLoss(0.1)(model, batch), TokenLoss(0.1, r_drop=4.0)(model, batch)
+    assert two.total.item() == pytest.approx(one.total.item(), rel=1e-12)
+    assert two.nll.item() == pytest.approx(one.nll.item(), rel=1e-12)
+    assert two.count == one.count
+
+
+def test_a_model_that_does_not_learn_passes_once() -> None:
+    model, batch = toy_model(dropout=0.3).eval(), next(toy_batches().epoch(0))
+    assert TokenLoss(0.1, r_drop=4.0)(model, batch).total.item() == TokenLoss(0.1)(model, batch).total.item()
+
+
 def test_perplexity_of_a_uniform_model_is_its_vocabulary() -> None:
     head = nn.Linear(4, 11)
     nn.init.zeros_(head.weight)

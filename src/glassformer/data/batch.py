@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -54,20 +54,18 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True), self.tokens)
 
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(device, non_blocking=True)
-
-        return Batch(
-            source=move(self.source),
-            source_mask=move(self.source_mask),
-            target=move(self.target),
-            target_mask=move(self.target_mask),
-            segments=move(self.segments),
-            labels=move(self.labels),
-            follows=move(self.follows),
-            tokens=self.tokens,
+    def repeated(self, times: int) -> Batch:
+        """All rows, and again all rows."""
+        return self._each(
+            lambda tensor: tensor.repeat(times, *[1] * (tensor.ndim - 1)), times * self.tokens
         )
+
+    def _each(self, change: Callable[[Tensor], Tensor], tokens: int) -> Batch:
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "tokens"}
+        changed = {name: None if tensor is None else change(tensor) for name, tensor in given.items()}
+        return Batch(**changed, tokens=tokens)
 
 
 def pad(

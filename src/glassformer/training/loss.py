@@ -1,5 +1,6 @@
 """How far the model's probabilities are from the labels."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,15 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Los
     return Loss(total=total, nll=nll, count=len(labels))
 
 
+def divergence(first: Tensor, second: Tensor) -> Tensor:
+    """How far two sets of logits N L are apart: the mean of both Kullback-Leibler divergences, summed over N.
+
+    (KL(p|q) + KL(q|p)) / 2 = sum of (p - q) (log p - log q) / 2. Liang et al. 2021, section 2.1, equation 2.
+    """
+    log_p, log_q = (torch.log_softmax(each.float() if each.itemsize < 4 else each, dim=-1) for each in (first, second))
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum() / 2
+
+
 def labels_of(batch: Batch) -> Tensor:
     """The labels of a batch to learn from."""
     assert batch.labels is not None, "a batch to learn from carries labels"
@@ -75,37 +85,54 @@ def labels_of(batch: Batch) -> Tensor:
 
 
 @dataclass(frozen=True)
-class TokenLoss:
-    """Cross-entropy at each position that has a label; the others never meet the vocabulary."""
+class ChoiceLoss(ABC):
+    """Cross-entropy of choices among labels; with `r_drop` also how far two passes with different dropout are apart."""
 
     smoothing: float = 0.0
     weights: Tensor | None = None  # of each label; None: all weigh the same
+    r_drop: float = 0.0  # Liang et al. 2021, section 2.1: alpha
+
+    @abstractmethod
+    def choices(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The logits N L of what is scored, and its labels N."""
 
     def __call__(self, model: Transformer, batch: Batch) -> Loss:
-        """The loss of one batch."""
+        """The loss of one batch; when the model does not learn, of one pass."""
+        if not self.r_drop or not model.training:
+            return self.measured(*self.choices(model, batch))
+        logits, labels = self.choices(model, batch.repeated(2))  # 2N L: dropout tells the halves apart
+        loss = self.measured(logits, labels)
+        apart = divergence(*logits.chunk(2))
+        return Loss(
+            total=(loss.total + self.r_drop * apart) / 2, nll=loss.nll / 2, count=loss.count // 2
+        )  # half of the paper's: the rate that suits one pass suits two
+
+    def measured(self, logits: Tensor, labels: Tensor) -> Loss:
+        """The cross-entropy of what is scored."""
+        if self.weights is None:
+            return cross_entropy(logits, labels, self.smoothing)
+        return weighted(logits, labels, self.weights, self.smoothing)
+
+
+class TokenLoss(ChoiceLoss):
+    """At each position that has a label; the others never meet the vocabulary."""
+
+    def choices(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits N V of the positions that count."""
         hidden = model.body(**batch.inputs())  # B T C
         labels = labels_of(batch)
         counted = labels != IGNORE  # B T
-        logits = model.head(hidden[counted])
-        if self.weights is not None:
-            return weighted(logits, labels[counted], self.weights, self.smoothing)
-        return cross_entropy(logits, labels[counted], self.smoothing)
+        return model.head(hidden[counted]), labels[counted]
 
 
-@dataclass(frozen=True)
-class LabelLoss:
-    """Cross-entropy of one label per sequence, (B L) against (B)."""
+class LabelLoss(ChoiceLoss):
+    """One label per sequence, (B L) against (B)."""
 
-    smoothing: float = 0.0
-    weights: Tensor | None = None
-
-    def __call__(self, model: Transformer, batch: Batch) -> Loss:
-        """The loss of one batch."""
+    def choices(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits N L of the sequences that have a label."""
         logits, labels = model(**batch.inputs()), labels_of(batch)  # B L, B
         counted = labels != IGNORE
-        if self.weights is not None:
-            return weighted(logits[counted], labels[counted], self.weights, self.smoothing)
-        return cross_entropy(logits[counted], labels[counted], self.smoothing)
+        return logits[counted], labels[counted]
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,9 @@ class TrainingTable:
     label_smoothing: float = option(
         "share of the target probability spread over the vocabulary or the labels", 0.0
     )
+    r_drop: float = option(
+        "weight of the distance between two passes with different dropout; 0: one pass", 0.0
+    )
     class_weights: Literal["none", "balanced"] = option(
         "balanced: rare labels weigh more, so that each label weighs as much as the others", "none"
     )
@@ -180,7 +183,7 @@ class TrainingTable:
             _at_least(1, name, getattr(self, name))
         for name in ("epochs", "max_steps", "max_examples"):
             _at_least(1, name, getattr(self, name))
-        for name in ("warmup_steps", "weight_decay", "clip_norm", "threads", "average_last", "patience"):
+        for name in ("warmup_steps", "weight_decay", "clip_norm", "threads", "average_last", "patience", "r_drop"):
             _at_least(0, name, getattr(self, name))
         for name in ("learning_rate", "eps", "max_minutes"):
             if (value := getattr(self, name)) is not None and not value > 0:

@@ -228,6 +228,11 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
             f"{', '.join(kind.figures)}"
         )
+    if recipe.training.r_drop and not kind.passes_twice(recipe):
+        raise InputError(
+            f"[training] r_drop is {recipe.training.r_drop}, but this {recipe.task} is not one choice among labels; "
+            "leave it out"
+        )
     return kind
 
 

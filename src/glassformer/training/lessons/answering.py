@@ -39,6 +39,11 @@ class AnsweringLesson(Lesson[Question]):
         yield from (example.question for example in examples)
 
     @classmethod
+    def passes_twice(cls, recipe: Recipe) -> bool:
+        """An answer is two choices among places."""
+        return False
+
+    @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[Question]) -> dict[str, Any]:
         """Whether it may say that there is no answer: where some of the questions have none."""
         return {

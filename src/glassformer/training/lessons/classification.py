@@ -48,6 +48,11 @@ class ClassificationLesson(Lesson[LabelledText]):
         return tuple(sorted({label for example in examples for label in example.labels}))
 
     @classmethod
+    def passes_twice(cls, recipe: Recipe) -> bool:
+        """A yes or no for each label is not one choice."""
+        return not recipe.data.multiple
+
+    @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[LabelledText]) -> dict[str, Any]:
         """Published checkpoints say in the same words whether a text has one label or any number."""
         several = "multi_label" if recipe.data.multiple else "single_label"
@@ -82,7 +87,7 @@ class ClassificationLesson(Lesson[LabelledText]):
         weights = None
         if training.class_weights == "balanced":
             weights = balanced(self.targets(examples), len(self.labels))
-        return LabelLoss(training.label_smoothing, weights)
+        return LabelLoss(training.label_smoothing, weights, training.r_drop)
 
     def measure(self, model: Transformer, examples: Sequence[LabelledText]) -> Mapping[str, float]:
         """Accuracy and its kin."""

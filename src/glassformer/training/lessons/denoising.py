@@ -12,7 +12,7 @@ from glassformer.model import Transformer
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons.lesson import mean_loss
 from glassformer.training.lessons.texts import TextLesson
-from glassformer.training.loss import Objective, TokenLoss
+from glassformer.training.loss import Objective
 from glassformer.training.recipe import Recipe
 
 MARKS = tuple(f"<extra_id_{number}>" for number in range(100))  # T5's names of the gaps
@@ -81,7 +81,7 @@ class DenoisingLesson(TextLesson):
 
     def objective(self, examples: Sequence[str]) -> Objective:
         """Cross-entropy of what is to be written."""
-        return TokenLoss(self.recipe.training.label_smoothing)
+        return self.token_loss()
 
     def measure(self, model: Transformer, examples: Sequence[str]) -> Mapping[str, float]:
         """Nothing that the loss does not say."""

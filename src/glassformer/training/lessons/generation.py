@@ -12,7 +12,7 @@ from glassformer.data.blocks import BlockBatches, Numbers
 from glassformer.model import Transformer
 from glassformer.training.lessons.lesson import mean_loss
 from glassformer.training.lessons.texts import TextLesson
-from glassformer.training.loss import Objective, TokenLoss
+from glassformer.training.loss import Objective
 
 
 class GenerationLesson(TextLesson):
@@ -43,7 +43,7 @@ class GenerationLesson(TextLesson):
 
     def objective(self, examples: Sequence[str]) -> Objective:
         """Cross-entropy of the next token."""
-        return TokenLoss(self.recipe.training.label_smoothing)
+        return self.token_loss()
 
     def measure(self, model: Transformer, examples: Sequence[str]) -> Mapping[str, float]:
         """Nothing that the loss does not say."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from glassformer.data.columns import KindName
 from glassformer.errors import InputError
@@ -13,7 +14,7 @@ from glassformer.pretrained import Checkpoint
 from glassformer.tasks.reading import limit_of
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.loop import Batches
-from glassformer.training.loss import Objective
+from glassformer.training.loss import Objective, TokenLoss
 from glassformer.training.recipe import Recipe
 
 Example = TypeVar("Example")
@@ -74,6 +75,11 @@ class Lesson(ABC, Generic[Example]):
         return {}
 
     @classmethod
+    def passes_twice(cls, recipe: Recipe) -> bool:
+        """Whether its loss is that of one choice at a time, of which two passes can be held together (R-Drop)."""
+        return True
+
+    @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[Example]) -> dict[str, Any]:
         """What else config.json says of such a model."""
         return {"task": recipe.task}
@@ -101,6 +107,11 @@ class Lesson(ABC, Generic[Example]):
         """Every figure of the dev examples."""
         loss = mean_loss(model, self.batches(model, examples, seed=None), self.objective(examples))
         return {**loss, **self.measure(model, examples)}
+
+    def token_loss(self, weights: Tensor | None = None) -> TokenLoss:
+        """Cross-entropy of tokens, as the recipe wants it."""
+        training = self.recipe.training
+        return TokenLoss(training.label_smoothing, weights, training.r_drop)
 
     def bounds(self, model: Transformer) -> dict[str, Any]:
         """The sizes of a batch, as the recipe wants them."""

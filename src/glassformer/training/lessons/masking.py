@@ -17,7 +17,7 @@ from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons.lesson import mean_loss
 from glassformer.training.lessons.texts import TextLesson
 from glassformer.training.loop import Batches
-from glassformer.training.loss import Objective, PretrainingLoss, TokenLoss
+from glassformer.training.loss import Objective, PretrainingLoss
 from glassformer.training.recipe import Recipe
 
 
@@ -55,6 +55,11 @@ class MaskingLesson(TextLesson):
             share=pretraining.mask_share,
             begins=np.array(tokenizer.word_starts()) if pretraining.whole_words else None,
         )
+
+    @classmethod
+    def passes_twice(cls, recipe: Recipe) -> bool:
+        """Beside the guess about neighbours it is not one choice."""
+        return not recipe.pretraining.next_sentence
 
     @classmethod
     def decided(cls, recipe: Recipe) -> dict[str, Any]:
@@ -106,7 +111,7 @@ class MaskingLesson(TextLesson):
         """Cross-entropy of the hidden tokens."""
         if self.recipe.pretraining.next_sentence:
             return PretrainingLoss()
-        return TokenLoss(self.recipe.training.label_smoothing)
+        return self.token_loss()
 
     @torch.no_grad()
     def measure(self, model: Transformer, examples: Sequence[str]) -> Mapping[str, float]:

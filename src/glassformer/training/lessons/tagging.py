@@ -15,7 +15,7 @@ from glassformer.text.tokenizer import Encoding
 from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
 from glassformer.training.lessons.lesson import Lesson, numbered
-from glassformer.training.loss import Objective, TokenLoss, balanced
+from glassformer.training.loss import Objective, balanced
 
 
 class TaggingLesson(Lesson[TaggedSentence]):
@@ -71,7 +71,7 @@ class TaggingLesson(Lesson[TaggedSentence]):
         training, weights = self.recipe.training, None
         if training.class_weights == "balanced":
             weights = balanced(self.counted(examples), len(self.labels))
-        return TokenLoss(training.label_smoothing, weights)
+        return self.token_loss(weights)
 
     def counted(self, examples: Sequence[TaggedSentence]) -> Tensor:
         """The numbers of all tags."""

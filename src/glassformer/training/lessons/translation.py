@@ -12,7 +12,7 @@ from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons.lesson import Lesson
-from glassformer.training.loss import Objective, TokenLoss
+from glassformer.training.loss import Objective
 from glassformer.training.recipe import Recipe
 
 
@@ -58,7 +58,7 @@ class TranslationLesson(Lesson[Pair]):
 
     def objective(self, examples: Sequence[Pair]) -> Objective:
         """Cross-entropy of each token of what is written."""
-        return TokenLoss(self.recipe.training.label_smoothing)
+        return self.token_loss()
 
     def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
         """BLEU and chrF of the model's own translations."""
