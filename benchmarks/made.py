@@ -33,10 +33,39 @@ MARIAN = {
     "forced_eos_token_id": None,
 }
 MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
+TRANSLATOR = {  # of the recipe translate-en-fr
+    **MARIAN,
+    "vocab_size": 5000,
+    "d_model": 256,
+    "encoder_layers": 4,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 512,
+    "decoder_ffn_dim": 512,
+    "activation_function": "relu",
+    "pad_token_id": 1,
+    "decoder_start_token_id": 0,
+    "dropout": 0.1,
+}
+NO_DROPOUT = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+
+
+def letters(width: int, heads: int, layers: int, length: int) -> transformers.GPT2LMHeadModel:
+    """A GPT-2 of characters, without dropout, as nanoGPT's small settings are."""
+    sizes = {"n_embd": width, "n_head": heads, "n_layer": layers, "n_positions": length, "vocab_size": 65}
+    ends = {"bos_token_id": 0, "eos_token_id": 0}
+    return transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **NO_DROPOUT, **ends))
+
+
 KINDS = {
     "gpt2": lambda: transformers.GPT2LMHeadModel(transformers.GPT2Config()),
     "marian": lambda: transformers.MarianMTModel(transformers.MarianConfig(**MARIAN)),
     "minilm": lambda: transformers.BertModel(transformers.BertConfig(**MINILM)),
+    "minilm-labels": lambda: transformers.BertForSequenceClassification(transformers.BertConfig(**MINILM)),
+    "letters-small": lambda: letters(128, 4, 4, 64),
+    "letters": lambda: letters(384, 6, 6, 256),
+    "translator": lambda: transformers.MarianMTModel(transformers.MarianConfig(**TRANSLATOR)),
     "bert-base": lambda: transformers.BertModel(transformers.BertConfig()),
 }
 
