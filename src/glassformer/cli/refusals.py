@@ -2,6 +2,7 @@
 
 import click
 
+from glassformer.cli.memory import memory
 from glassformer.errors import InputError
 
 
@@ -20,5 +21,7 @@ def refusal(error: Exception) -> str | None:
         case OSError():
             sentence = f"the system refused: {(error.strerror or str(error)).lower()}"
         case _:
-            return None
+            sentence = memory(error) or ""
+    if not sentence:
+        return None
     return " ".join(sentence.split())
