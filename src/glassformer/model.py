@@ -149,6 +149,12 @@ class Transformer(Part):
         )
         return x
 
+    def recompute_layers(self, wanted: bool) -> None:
+        """Whether training keeps only what enters each layer and computes the rest again (gradient checkpointing)."""
+        for stack in (self.encoder, self.decoder):
+            if stack is not None:
+                stack.recompute = wanted
+
     @property
     def quick(self) -> Twin | None:
         """The twin, where there is one and only the answer matters: nothing is learnt, and no edits are in force."""

@@ -18,7 +18,7 @@ from glassformer.training.run_folder import RunFolder
 from . import toy
 from .toy import run, toy_model, toy_recipe
 
-WHEN = ("seconds", "tokens_per_second", "time_left")
+WHEN = ("seconds", "tokens_per_second", "utilization", "time_left")
 
 
 def finished(path: Path) -> dict[str, torch.Tensor]:

@@ -150,6 +150,8 @@ def train_figures(record: "Record", counts: str) -> Iterator[str]:
         yield f"rate {record.learning_rate:.2e}"
     if record.tokens_per_second is not None:
         yield f"{record.tokens_per_second:,.0f} {counts}/s"
+    if record.utilization is not None:
+        yield f"{record.utilization:.0%} of peak"
     yield f"{clock(record.seconds)} gone"
     if record.time_left is not None:
         yield f"{clock(record.time_left)} left"

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
@@ -33,6 +34,7 @@ class Stack(Part):
         if config.distinct_layers is not None:
             share(self.layers, config.distinct_layers)
         self.norm = make_norm(config) if config.final_norm else None
+        self.recompute = False  # learn with less memory: Chen et al. 2016
 
     def forward(
         self,
@@ -65,9 +67,11 @@ class Stack(Part):
         visible = self.visibility(attention_mask, keys, position_ids, x, trace)
         memory_visible = None if memory is None else self.memory_visibility(memory_mask, x, trace)
         near = self.near(visible, attention_mask, keys, x, trace)
+        again = self.recompute and self.training and torch.is_grad_enabled()
         for number, layer in enumerate(self.layers):
             seen_here = near if number in self.windowed else visible
-            x = layer(x, seen_here, position_ids, memory, memory_visible, cache, trace)
+            read = (x, seen_here, position_ids, memory, memory_visible, cache, trace)
+            x = checkpoint(layer, *read, use_reentrant=False) if again else layer(*read)
         if self.norm is not None:
             x = self.norm(x, trace)
         if cache is not None:

@@ -24,6 +24,7 @@ from glassformer.training.recipe import TrainingTable
 from glassformer.training.record import Record
 from glassformer.training.run_folder import Checkpoint, RunFolder
 from glassformer.training.schedule import Schedule
+from glassformer.training.utilization import Utilization, ids
 
 Evaluate = Callable[[Transformer], Mapping[str, float]]
 
@@ -94,6 +95,8 @@ class _Run:
         self.optimizer = make_optimizer(self.model, self.training, self.rates)
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
         self.schedule = Schedule.of(self.training)
+        self.utilization = Utilization(self.model, self.training.precision)
+        self.model.recompute_layers(self.training.gradient_checkpointing)
         self.progress = Progress()
         self.random: dict[str, Tensor] | None = None  # to be put back before the next batch is made
         self.opened = self.clock()  # the clock when `progress.seconds` was 0, had the run never stopped
@@ -193,7 +196,7 @@ class _Run:
         self.model.train()
         labels = sum(batch.tokens for batch in group)
         for batch in group:
-            with self._precision():
+            with self._precision(), self.utilization.counted(batch):
                 loss: Loss = self.objective(self.model, batch.to(self.device))
             (loss.total / labels).backward()  # type: ignore[no-untyped-call]
             self.sums[0] += loss.total.detach()
@@ -206,6 +209,7 @@ class _Run:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         progress.window.labels += labels
+        progress.window.read += sum(map(ids, group))
         progress.window.steps += 1
         progress.seconds = self.clock() - self.opened
 
@@ -270,6 +274,7 @@ class _Run:
             learning_rate=self.schedule.rate(progress.step, total),
             gradient_norm=window.gradient_norm / window.steps,
             tokens_per_second=window.labels / max(1e-9, progress.seconds - window.since),
+            utilization=self.utilization.share(window.read, progress.seconds - window.since),
             time_left=self._time_left(total),
         )
         progress.window = Window(since=progress.seconds)

@@ -12,6 +12,7 @@ class Window:
     loss: float = 0.0
     nll: float = 0.0
     labels: int = 0
+    read: int = 0  # ids, padding included
     gradient_norm: float = 0.0
     steps: int = 0
     since: float = 0.0  # seconds of the run at which it was opened

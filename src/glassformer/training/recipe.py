@@ -159,6 +159,10 @@ class TrainingTable:
         "balanced: rare labels weigh more, so that each label weighs as much as the others", "none"
     )
     precision: Literal["float32", "bfloat16"] = option("number format of the matrix products", "float32")
+    gradient_checkpointing: bool = option(
+        "keep only what enters each layer and compute the rest again on the way back: less memory, a third more time",
+        False,
+    )
     threads: int = option("processor threads; 0: as many as torch chooses", 0)
 
     log_every: int = option("steps between two lines of the log", 50)

@@ -24,6 +24,7 @@ class Record:
     learning_rate: float | None = None
     gradient_norm: float | None = None  # before clipping
     tokens_per_second: float | None = None  # labels per second
+    utilization: float | None = None  # share of the peak of products of matrices
     time_left: float | None = None  # seconds
     metrics: Mapping[str, float] | None = None
     best: bool | None = None  # whether this evaluation is the best so far
