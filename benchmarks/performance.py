@@ -1,0 +1,147 @@
+"""docs/performance.md, written from what the races and the other measurements of speed left as JSON.
+
+    python benchmarks/performance.py benchmarks/results/speed_*.json --out docs/performance.md
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+WEIGHTS = {  # what is compared with what: weights of as many bits
+    "32 bits": ("float32",),
+    "16 bits": ("bfloat16", "float16"),
+    "8 bits": ("int8", "q8_0"),
+    "4 bits": ("int4", "q4_0"),
+}
+OURS, LOOP, TRAINER = "glassformer", "plain loop", "Trainer"
+HEAD = """# Performance
+Written by `python benchmarks/performance.py` from `benchmarks/results/`; each file there names its processor and the
+versions of what ran. Every figure is the median of runs that were taken in turn, each program in a process of its own;
+in brackets the slowest and the fastest. The best peer is the fastest with weights of as many bits. The floor is what
+the memory's speed allows if nothing is read but the weights, once for each token; of a training it is the processor's
+peak in products of matrices.
+How the engine works, and what was tried, is told in `docs/engine.md`.
+"""
+
+
+def middle(contestant: dict[str, Any]) -> float:
+    """The median of its rounds."""
+    return statistics.median(contestant["speeds"])
+
+
+def shown(contestant: dict[str, Any] | None) -> str:
+    """Median, slowest, fastest."""
+    if contestant is None:
+        return "-"
+    speeds = contestant["speeds"]
+    digits = 1 if middle(contestant) < 1000 else 0
+    low, mid, high = (f"{each:,.{digits}f}" for each in (min(speeds), middle(contestant), max(speeds)))
+    return f"{mid} ({low} to {high})"
+
+
+def floor_share(contestant: dict[str, Any]) -> str:
+    """How near it comes to its floor."""
+    return f"{middle(contestant) / contestant['floor']:.0%}" if contestant.get("floor") else ""
+
+
+def race_table(row: dict[str, Any]) -> Iterator[str]:
+    """One row of a race: ours beside the best peer at each number of bits."""
+    yield f"| {row['unit']} a second | glassformer | of the floor | best peer | | ratio |"
+    yield "|---|---:|---:|---|---:|---:|"
+    ratios = []
+    for bits, kinds in WEIGHTS.items():
+        same = [each for each in row["contestants"] if each["name"].split()[-1] in kinds]
+        ours = next((each for each in same if each["name"].startswith(OURS)), None)
+        peers = [each for each in same if not each["name"].startswith(OURS)]
+        if ours is None:
+            continue
+        best = max(peers, key=middle, default=None)
+        ratio = "" if best is None else f"{middle(ours) / middle(best):.2f}"
+        if best is not None:
+            ratios.append(middle(ours) / middle(best))
+        name = "none" if best is None else best["name"]
+        yield f"| {bits} | {shown(ours)} | {floor_share(ours)} | {name} | {shown(best)} | {ratio} |"
+    if ratios:
+        yield ""
+        yield f"Geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}."
+
+
+def training_table(row: dict[str, Any]) -> Iterator[str]:
+    """One row of the race of trainings."""
+    yield f"| {row['unit']} a second | glassformer | of the peak | plain loop | ratio | Trainer | ratio |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    by_name = {each["name"]: each for each in row["contestants"]}
+    for kind in ("float32", "bfloat16"):
+        ours, loop, trainer = (by_name.get(f"{name} {kind}") for name in (OURS, LOOP, TRAINER))
+        if ours is None:
+            continue
+        cells = [kind, shown(ours), floor_share(ours)]
+        for peer in (loop, trainer):
+            cells += [shown(peer), "" if peer is None else f"{middle(ours) / middle(peer):.2f}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def parallel_table(made: dict[str, Any]) -> Iterator[str]:
+    """Both stacks beside the recurrent net."""
+    yield "| work | tokens in a sequence | encoder | decoder | LSTM | encoder over LSTM | decoder over LSTM |"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
+    for line in made["lines"]:
+        middles = {name: statistics.median(speeds) for name, speeds in line["speeds"].items()}
+        speeds = " | ".join(f"{middles[name]:,.0f}" for name in ("encoder", "decoder", "LSTM"))
+        ratios = " | ".join(f"{middles[name] / middles['LSTM']:.2f}" for name in ("encoder", "decoder"))
+        yield f"| {line['work']} | {line['length']:,} | {speeds} | {ratios} |"
+
+
+def growth_table(made: dict[str, Any]) -> Iterator[str]:
+    """Time and memory as one thing grows."""
+    yield "| what grows | to | reading, ms | MiB | writing, ms | MiB | learning, ms | MiB |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    points = {(line["grown"], line["value"], line["work"]): line for line in made["lines"]}
+    for grown, value in dict.fromkeys(key[:2] for key in points):
+        lines = [points[grown, value, work] for work in ("reading", "writing", "learning")]
+        cells = " | ".join(f"{1000 * line['seconds']:,.1f} | {line['bytes'] / 2**20:,.0f}" for line in lines)
+        yield f"| {grown} | {value:,} | {cells} |"
+
+
+SINGLE = {"parallel": parallel_table, "growth": growth_table}
+TITLES = {
+    "parallel": "The whole sequence at once",
+    "growth": "Cost as work grows",
+}
+
+
+def section(file: Path) -> Iterator[str]:
+    """What one file says."""
+    made = json.loads(file.read_text("utf-8"))
+    told = f"`{file.name}`: {made['processor']}; {made['threads']} threads"
+    if "benchmark" in made:
+        yield f"\n## {TITLES[made['benchmark']]}"
+        yield f"{told}.\n"
+        yield from SINGLE[made["benchmark"]](made)
+        return
+    packages = ", ".join(f"{name} {version}" for name, version in made["packages"].items() if version)
+    clock = "" if made["clock"] == "wall" else "; time of the processor, since the machine was in use"
+    for row in made["rows"]:
+        yield f"\n## {row['row'][0].upper()}{row['row'][1:]}"
+        yield f"{told}{clock}; {packages}.\n"
+        trains = any(each["name"].startswith(LOOP) for each in row["contestants"])
+        yield from (training_table if trains else race_table)(row)
+
+
+def main() -> None:
+    """The page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, default=Path("docs/performance.md"))
+    arguments = parser.parse_args()
+    lines = [HEAD.rstrip("\n"), *(line for file in arguments.files for line in section(file))]
+    arguments.out.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
