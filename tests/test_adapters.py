@@ -8,6 +8,7 @@ from torch import nn
 
 from glassformer.adapters import adapt, is_adapter, load_adapter, save_adapter, settle
 from glassformer.errors import InputError
+from glassformer.nn.initialization import initialize
 from glassformer.nn.low_rank import LowRank, low_ranks, merged
 from glassformer.pretrained import Checkpoint, load_transformer
 from glassformer.surgery import with_head
@@ -188,3 +189,15 @@ def test_what_cannot_be_computed_is_refused(base: Path, tmp_path: Path) -> None:
         load_adapter(tmp_path / "adapter")
     with pytest.raises(InputError, match="no linear map of this model is called nothing"):
         adapt(load_transformer(base).transformer, ["nothing"], rank=2, alpha=4.0)
+
+
+def test_opening_an_adapter_draws_its_head_alone(base: Path, tmp_path: Path) -> None:
+    """What is read from files is not drawn at random first: that took longer than all the rest."""
+    checkpoint = learnt(with_head(load_transformer(base), "sequence-label", LABELS)[0])
+    save_adapter(checkpoint, tmp_path / "adapter", str(base))
+    torch.manual_seed(3)
+    load_adapter(tmp_path / "adapter")
+    after = torch.rand(4)
+    torch.manual_seed(3)
+    initialize(checkpoint.transformer.head, checkpoint.transformer.config)
+    torch.testing.assert_close(torch.rand(4), after, rtol=0, atol=0)

@@ -30,7 +30,7 @@ from glassformer.pretrained import (
     write_json,
     write_tensors,
 )
-from glassformer.surgery import with_head
+from glassformer.surgery import head_drawn, with_head
 from glassformer.weights import TRANSPOSED, TRANSPOSED_THIRDS, Move, Rule, moves_out, to_ours, to_theirs
 
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -279,12 +279,12 @@ def headed(
         raw = read_json(folder / CONFIG)
         family = FAMILIES[base.family]
         config = family.config(raw)
-        checkpoint, _ = with_head(base, config.head, family.labels(raw, config))
+        checkpoint, _ = with_head(base, config.head, family.labels(raw, config), build=head_drawn)
         return replace(checkpoint, raw={**raw, "architectures": checkpoint.raw.get("architectures")})
     head = TASK_TYPES.get(str(said.get("task_type")), base.transformer.config.head)
     count = next((len(each) for name, each in tensors.items() if name.endswith(LAST_MAPS)), 0)
     labels = [f"LABEL_{number}" for number in range(count)] if head in LABEL_HEADS else []
-    return with_head(base, head, labels)[0]
+    return with_head(base, head, labels, build=head_drawn)[0]
 
 
 LAST_MAPS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")

@@ -26,9 +26,12 @@ DTYPES = {
 
 
 class Transformer(Part):
-    """Every family is this one model, composed as its configuration says. Vaswani et al. 2017."""
+    """Every family is this one model, composed as its configuration says. Vaswani et al. 2017.
 
-    def __init__(self, config: TransformerConfig) -> None:
+    `drawn=False` leaves its numbers as the memory was: for those who fill it at once.
+    """
+
+    def __init__(self, config: TransformerConfig, *, drawn: bool = True) -> None:
         super().__init__()
         self.config = config
         width = config.embedding_size or config.d_model
@@ -49,7 +52,8 @@ class Transformer(Part):
         for path, part in self.named_modules():
             if isinstance(part, Part):
                 part.path = path
-        initialize(self, config)
+        if drawn:
+            initialize(self, config)
         self.to(DTYPES[config.dtype])
 
     def forward(

@@ -10,6 +10,11 @@ def shipped() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(place.glob("*")) if (folder / "config.json").is_file()}
 
 
+def cards() -> dict[str, str]:
+    """Name -> what its card says first."""
+    return {name: says(folder) for name, folder in shipped().items()}
+
+
 def says(folder: Path) -> str:
     """The first sentence of a model's card; nothing where it has none."""
     card = folder / "README.md"

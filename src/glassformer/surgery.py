@@ -1,16 +1,18 @@
 """A trained body under another head: how a checkpoint becomes the start of another task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 
+from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.families.family import LABEL_HEADS, Family, Raw, label_keys
 from glassformer.model import Transformer
-from glassformer.pretrained import Checkpoint, changed
+from glassformer.nn.initialization import initialize
+from glassformer.pretrained import Checkpoint, Undrawn, changed
 
 LABELS_SAID = ("id2label", "label2id", "num_labels", "problem_type")
 OWN_HEAD = (
@@ -31,17 +33,19 @@ def with_head(
     labels: Sequence[str] = (),
     *,
     next_sentence: bool = False,
+    build: Callable[[TransformerConfig], Transformer] = Transformer,
     **fields: Any,
 ) -> tuple[Checkpoint, list[str]]:
     """The same body under `head`, and the names of the parameters that are drawn anew.
 
     The class of the family that has such a head is the one written in config.json. `fields` of the configuration that
-    change no shape, as dropout, may be given. A head that stays, with its labels, keeps its weights.
+    change no shape, as dropout, may be given. A head that stays, with its labels, keeps its weights. `build` makes the
+    model that is filled; one with `head_drawn` is there sooner.
     """
     family, old = FAMILIES[checkpoint.family], checkpoint.transformer
     raw = raw_with_head(family, checkpoint.raw, head, labels, next_sentence)
     config = changed(family.config(raw), dtype=old.config.dtype, **fields)
-    new = Transformer(config)
+    new = build(config)
     same = head == old.config.head and tuple(labels) == checkpoint.labels
     own = dict(old.named_parameters())
     drawn = []
@@ -57,6 +61,15 @@ def with_head(
                     f"{list(own[name].shape) if name in own else 'none'}; leave its sizes as they are"
                 )
     return replace(checkpoint, transformer=new, raw=raw, labels=tuple(labels)), drawn
+
+
+def head_drawn(config: TransformerConfig) -> Transformer:
+    """A model of which only the head is drawn; its body waits for the numbers of another."""
+    with Undrawn():
+        model = Transformer(config, drawn=False)
+    if list(model.head.parameters()):
+        initialize(model.head, config)
+    return model
 
 
 def is_answer(name: str, head: str) -> bool:

@@ -78,12 +78,24 @@ def page(browser: Any, address: str) -> Iterator[Open]:
 
 
 def seen(browser: Any, selector: str) -> Any:
-    return WebDriverWait(browser, WAIT).until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector))
+    """An element, once the run is whole."""
+    return WebDriverWait(browser, WAIT).until(
+        lambda driver: (
+            not driver.find_elements(By.CSS_SELECTOR, "[aria-busy]") and driver.find_element(By.CSS_SELECTOR, selector)
+        ),
+        selector,
+    )
 
 
 def reads(browser: Any, selector: str, text: str) -> None:
     waiting = WebDriverWait(browser, WAIT, ignored_exceptions=REDRAWN)
-    waiting.until(lambda driver: text in driver.find_element(By.CSS_SELECTOR, selector).text, f"{selector}: {text}")
+    waiting.until(
+        lambda driver: (
+            not driver.find_elements(By.CSS_SELECTOR, "[aria-busy]")
+            and text in driver.find_element(By.CSS_SELECTOR, selector).text
+        ),
+        f"{selector}: {text}",
+    )
 
 
 def numbers_in(browser: Any) -> list[list[float]]:
@@ -186,7 +198,7 @@ def test_a_change_stands_beside_what_was_and_is_taken_back(page: Open) -> None:
 
 def test_a_file_that_cannot_be_made_is_refused_in_a_sentence(page: Open) -> None:
     browser = page(model="tatoeba-en-fr", text="Where is the station?", view="walk")
-    seen(browser, ".take button")
+    seen(browser, ".take summary").click()
     for button in browser.find_elements(By.CSS_SELECTOR, ".take button"):
         if "workbook" in button.text:
             button.click()

@@ -1,6 +1,8 @@
 """What the studio's server hands out is what the trace holds; what it is asked wrongly it says in a sentence."""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from fastapi.testclient import TestClient
 
 import glassformer as gf
 from glassformer.glass.trace import Trace
+from glassformer.glass.update import AdamW
+from glassformer.studio.front import STATIC
 from glassformer.studio.values import numbers
 
 KINDS = {"f8": np.float64, "f4": np.float32, "i4": np.int32}
@@ -20,7 +24,10 @@ TEXTS = {
     "entities": ("Angela Merkel lives in Berlin.", None),
     "minilm-l6": ("I love data science", None),
     "tatoeba-en-fr": ("Where is the station?", None),
+    "answers": ("Where was Marie Curie born?", "Marie Curie was born in Warsaw in 1867."),
+    "shakespeare": ("ROMEO:", None),
 }
+SEEN = {"shakespeare": {"seed": 0, "max_new_tokens": 16}}  # how a text is gone on with on the page
 
 
 def made(client: TestClient, name: str) -> dict[str, Any]:
@@ -33,8 +40,7 @@ def made(client: TestClient, name: str) -> dict[str, Any]:
 
 def trace_of(name: str) -> Trace:
     text, context = TEXTS[name]
-    model = gf.load(name)
-    return model.trace(text) if context is None else model.trace(text, context)
+    return gf.load(name).trace(text, context, **SEEN.get(name, {}))
 
 
 def values(client: TestClient, run: int, name: str, part: str = "") -> np.ndarray[Any, Any]:
@@ -67,7 +73,8 @@ def test_a_part_is_that_part(client: TestClient) -> None:
     assert np.array_equal(values(client, run["run"], name, "0,:,1:3,2"), whole[0, :, 1:3, 2])
     weight = values(client, run["run"], "tokens.weight", "100:104,:")
     assert np.array_equal(weight, trace.parameters["tokens.weight"].numpy()[100:104])
-    for part in ("0,99", "0,0,0,0,0", "x", "-1"):
+    assert np.array_equal(values(client, run["run"], name, "0,:,::2,1::3"), whole[0, :, ::2, 1::3])
+    for part in ("0,99", "0,0,0,0,0", "x", "-1", "::0"):
         refused = client.get(f"/api/runs/{run['run']}/values/{name}", params={"part": part})
         assert refused.status_code == 400
         assert len(refused.json()["error"]) > 20
@@ -100,6 +107,95 @@ def test_how_a_number_came_about_and_what_is_likeliest(client: TestClient) -> No
         assert [each["id"] for each in row] == best.indices.tolist()
         assert [each["probability"] for each in row] == best.values.tolist()
     assert rows[0][0]["name"] == "j'"
+
+
+def test_a_step_stands_between_what_it_was_made_of(client: TestClient) -> None:
+    run, trace = made(client, "worked-example"), trace_of("worked-example")
+    name = "encoder.layers.0.self_attention.query"
+    x, sign, weight = client.get(f"/api/runs/{run['run']}/equation/{name}").json()
+    assert (sign["sign"], x["symbol"], weight["symbol"]) == ("·", "X", "W_Q")
+    assert x["values"] == trace["encoder.embedding.output"].value[0].tolist()
+    assert weight["values"] == trace.parameters[f"{name}.weight"].T.tolist()
+    assert x["rows"] == trace.tokens["encoder"][0]
+    one_hot = client.get(f"/api/runs/{run['run']}/equation/encoder.embedding.tokens").json()[0]
+    assert one_hot["whole"]
+    assert [sum(row) for row in one_hot["values"]] == [1] * len(x["rows"])
+    large = made(client, "sentiment")["run"]
+    assert client.get(f"/api/runs/{large}/equation/{name}").json() == []
+
+
+def test_what_was_written_says_how_sure_the_model_was(client: TestClient) -> None:
+    for name in ("tatoeba-en-fr", "shakespeare"):
+        run, trace = made(client, name), trace_of(name)
+        answer = gf.load(name)(TEXTS[name][0], **SEEN.get(name, {}))
+        assert [each["id"] for each in run["written"]] == list(answer.ids)
+        chances = [math.exp(value) for value in answer.log_probabilities]
+        assert [each["probability"] for each in run["written"]] == pytest.approx(chances, rel=1e-12)
+        rows = trace["head.probabilities"].value[0][-len(answer.ids) :]
+        for each, row in zip(run["written"], rows, strict=True):
+            assert [other["probability"] for other in each["alternatives"]] == row.topk(5).values.tolist()
+            assert row[each["id"]].item() == pytest.approx(each["probability"], rel=1e-4)
+
+
+def test_a_text_that_goes_on_is_one_and_the_same_everywhere(client: TestClient) -> None:
+    asked = {"model": "shakespeare", "text": "ROMEO:", "options": {"max_new_tokens": 9, "seed": 4}}
+    first = client.post("/api/runs", json={**asked, "first": True}).json()
+    whole = client.post("/api/runs", json=asked).json()
+    stream = client.post("/api/stream", json=asked).text.split("\n\n")
+    told = [json.loads(each.removeprefix("data: ")) for each in stream if each.startswith("data: ")]
+    ids = [each["id"] for each in told if "id" in each]
+    assert (first["partial"], whole["partial"]) == (True, False)
+    assert [each["id"] for each in whole["written"]] == ids
+    assert [each["id"] for each in first["written"]] == ids[:1]
+    assert len(ids) == 9
+    own = gf.load("shakespeare")("ROMEO:", max_new_tokens=9, seed=4)
+    assert whole["answer"]["said"] == whole["answer"]["text"] == str(own)
+    assert not client.post("/api/runs", json={"model": "sentiment", "text": "a", "first": True}).json()["partial"]
+
+
+def test_the_rows_of_an_embedding_go_by_their_words(client: TestClient) -> None:
+    run = made(client, "worked-example")["run"]
+    model = gf.load("worked-example")
+    assert model.source_tokenizer is not None
+    words = client.get(f"/api/runs/{run}/words/source_tokens.weight").json()
+    assert words == [model.source_tokenizer.token(number) for number in range(model.source_tokenizer.vocab_size)]
+    found = client.get(f"/api/runs/{run}/word/source_tokens.weight", params={"word": "data"}).json()
+    assert found == {"row": words.index("data"), "word": "data"}
+    assert client.get(f"/api/runs/{run}/words/encoder.layers.0.feed_forward.up.weight").json() == []
+    other = made(client, "tatoeba-en-fr")["run"]
+    cut = client.get(f"/api/runs/{other}/word/tokens.weight", params={"word": "antidisestablishmentarianism"})
+    assert "is cut into" in cut.json()["error"]
+    unknown = client.get(f"/api/runs/{run}/word/source_tokens.weight", params={"word": "pizza"})
+    assert unknown.status_code == 400
+    nowhere = client.get(f"/api/runs/{run}/word/head.output.bias", params={"word": "data"})
+    assert "no words" in nowhere.json()["error"]
+
+
+WANTED = {
+    "worked-example": "j' aime les données",
+    "sentiment": "positive",
+    "entities": "B-PER, I-PER, O, O, B-LOC",
+    "answers": "1867",
+    "shakespeare": " What light",
+    "tatoeba-en-fr": "Où est la gare ?",
+}
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_step_of_training_is_the_models_own(client: TestClient, name: str) -> None:
+    text, context = TEXTS[name]
+    asked = {"model": name, "text": text, "context": context, "target": WANTED[name], "learning_rate": 0.01}
+    run = client.post("/api/runs", json=asked).json()
+    target = [each.strip() for each in WANTED[name].split(",")] if name == "entities" else WANTED[name]
+    settings = AdamW(learning_rate=0.01)
+    trace = gf.load(name).trace_training_step(text, context, target=target, optimizer=settings)
+    assert [step["name"] for step in run["steps"]] == list(trace)
+    assert run["wanted"] == trace.wanted
+    assert {"loss", "gradient", "update"} <= {chapter["side"] for chapter in run["chapters"]}
+    updates = [each for each in trace if each.startswith("update.")]
+    for each in (*trace.select("loss.*"), *trace.select("gradient.head.*"), *map(trace.__getitem__, updates[-6:])):
+        if each.value.numel() < 1_000_000:
+            assert np.allclose(values(client, run["run"], each.name), each.value.numpy(), rtol=1e-5, atol=1e-7)
 
 
 def test_a_search_is_the_whole_tree(client: TestClient) -> None:
@@ -182,6 +278,8 @@ def test_the_page_and_what_it_needs_is_there(client: TestClient) -> None:
     for path in ("studio.css", "js/main.js", "shared/palette.css", "icon.svg"):
         assert path in page
         assert client.get(f"/{path}").status_code == 200
-    for script in ("answer", "api", "beams", "dom", "look", "store", "tensor", "touch", "train", "understand", "views"):
+    loaded = set(re.findall(r"js/(\w+)\.js", page))
+    assert loaded == {path.stem for path in (STATIC / "js").glob("*.js")}  # none is waited for one after the other
+    for script in loaded:
         assert client.get(f"/js/{script}.js").status_code == 200
     assert client.get("/../pyproject.toml").status_code == 404

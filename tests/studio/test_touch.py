@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fastapi.testclient import TestClient
 
 import glassformer as gf
@@ -25,6 +26,14 @@ EDITS: dict[str, tuple[dict[str, Any], AnyEdit]] = {
     "one weight": (
         {"kind": "weight", "name": f"{QUERY}.weight", "row": 0, "column": 1, "to": 3},
         inspection.weight(f"{QUERY}.weight", 3, row=0, column=1),
+    ),
+    "a number by its word": (
+        {"kind": "weight", "name": "source_tokens.weight", "word": "data", "column": 1, "to": 2},
+        inspection.weight("source_tokens.weight", 2, row=2, column=1),
+    ),
+    "another word": (
+        {"kind": "word", "name": "source_tokens.weight", "word": "data", "text": "love"},
+        inspection.weight("source_tokens.weight", torch.tensor([-1.78, 0.43], dtype=torch.float64), row=2),
     ),
     "another text": (
         {"kind": "patch", "name": "encoder.embedding.output", "text": "I love science"},
@@ -64,6 +73,9 @@ def test_a_change_is_the_models_own(client: TestClient, name: str) -> None:
         ({"kind": "patch", "name": QUERY}, "a text is needed"),
         ({"kind": "weight", "name": f"{QUERY}.weight", "row": 99, "column": 0, "to": 1}, "row"),
         ({"kind": "run", "name": QUERY}, "kind"),
+        ({"kind": "word", "name": "source_tokens.weight", "word": "data"}, "a word is needed"),
+        ({"kind": "word", "name": f"{QUERY}.weight", "word": "data", "text": "love"}, "are no words"),
+        ({"kind": "weight", "name": "source_tokens.weight", "word": "pizza", "column": 0, "to": 1}, "pizza"),
     ],
 )
 def test_a_change_that_does_not_fit_is_refused(

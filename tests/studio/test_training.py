@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -121,6 +122,105 @@ def test_it_is_held_goes_on_is_stopped_and_goes_on_from_its_checkpoint(studio: T
     until(studio, number, "stopped")
     later = events(studio, number, stopped["events"])
     assert [each["state"] for each in later if each["kind"] == "state"] == ["running", "stopped"]
+
+
+LESSON = (STATIC / "lessons" / "worked-example.toml").read_text("utf-8")
+SENTENCE, TRANSLATION = "I love data science", "j' aime la science des données"
+
+
+def lesson(studio: TestClient) -> int:
+    """The worked example from random numbers, held before its first step."""
+    studio.put("/api/files/worked-example.tsv", content=f"source\ttarget\n{SENTENCE}\t{TRANSLATION}\n".encode())
+    asked = {"recipe": LESSON, "data": ["train=worked-example.tsv"], "probe": SENTENCE, "target": TRANSLATION}
+    number: int = studio.post("/api/trainings", json={**asked, "held": True}).json()["training"]
+    until(studio, number, "held")
+    return number
+
+
+def stepped(studio: TestClient, number: int) -> int:
+    """One step further; how many there were."""
+    before = studio.get(f"/api/trainings/{number}").json()
+    studio.post(f"/api/trainings/{number}/step")
+    for _ in range(600):
+        now = studio.get(f"/api/trainings/{number}").json()
+        if now["state"] == "held" and now["step"] > before["step"]:
+            return int(now["step"])
+        time.sleep(0.02)
+    raise AssertionError(f"no step: {now}")
+
+
+def looked_into(studio: TestClient, number: int) -> tuple[int, dict[str, Any]]:
+    """The next step of a training as a run."""
+    model = studio.post(f"/api/trainings/{number}/moment").json()
+    run = studio.post("/api/runs", json={"model": model["name"], "text": SENTENCE, "target": TRANSLATION}).json()
+    return run["run"], run
+
+
+def number_of(studio: TestClient, run: int, name: str) -> np.ndarray[Any, Any]:
+    response = studio.get(f"/api/runs/{run}/values/{name}")
+    shape = [int(size) for size in response.headers["x-shape"].split(",") if size]
+    return np.frombuffer(response.content, np.float64).reshape(shape)
+
+
+def test_one_step_at_a_time_is_the_step_that_was_shown(studio: TestClient) -> None:
+    """What the page shows of the next AdamW step is what the training then does, moments and all."""
+    number = lesson(studio)
+    for step in (1, 2, 3):
+        run, manifest = looked_into(studio, number)
+        parameters = [name for name in manifest["parameters"] if f"update.{name}.new" in trace_names(manifest)]
+        assert len(parameters) == len(manifest["parameters"])
+        wanted = {name: number_of(studio, run, f"update.{name}.new") for name in parameters}
+        loss = float(number_of(studio, run, "loss.mean"))
+        assert stepped(studio, number) == step
+        told = [each for each in events_so_far(studio, number) if each["kind"] == "train"][-1]
+        assert told["loss"] == pytest.approx(loss, rel=1e-6)  # the log sums in float32
+        after, _ = looked_into(studio, number)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(number_of(studio, after, name), value, rtol=0, atol=1e-12)
+
+
+def trace_names(manifest: dict[str, Any]) -> set[str]:
+    return {step["name"] for step in manifest["steps"]}
+
+
+def events_so_far(studio: TestClient, number: int) -> list[dict[str, Any]]:
+    """What was told until now of a training that is held; the rest of its events will never be waited for."""
+    studio.post(f"/api/trainings/{number}/hold")
+    found = []
+    with studio.stream("GET", f"/api/trainings/{number}/events") as response:
+        count = studio.get(f"/api/trainings/{number}").json()["events"]
+        for line in response.iter_lines():
+            if line.startswith("data: "):
+                found.append(json.loads(line[6:]))
+            if len(found) == count:
+                break
+    return found
+
+
+def test_the_worked_example_is_learnt_in_less_than_a_minute(studio: TestClient) -> None:
+    number = lesson(studio)
+    begun = time.monotonic()
+    studio.post(f"/api/trainings/{number}/run")
+    told = events(studio, number)
+    assert time.monotonic() - begun < 60
+    said = [each["probe"]["said"] for each in told if "probe" in each]
+    assert said[0] != TRANSLATION
+    assert said[-1] == TRANSLATION
+    assert told[0]["kind"] == "begun" or told[1]["kind"] == "begun"
+    run = looked_into(studio, number)[0]
+    assert float(number_of(studio, run, "loss.mean")) < 0.01
+
+
+def test_a_training_that_runs_is_not_looked_into(studio: TestClient) -> None:
+    number = begun(studio, RECIPE.replace("max_steps = 40", "max_steps = 5000"))
+    until(studio, number, "running")
+    assert "hold it to look into it" in studio.post(f"/api/trainings/{number}/moment").json()["error"]
+    studio.post(f"/api/trainings/{number}/hold")
+    until(studio, number, "held")
+    model = studio.post(f"/api/trainings/{number}/moment").json()
+    run = studio.post("/api/runs", json={"model": model["name"], "text": PROBE}).json()
+    assert sum(run["answer"]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+    assert [each["training"] for each in studio.get("/api/trainings").json()] == [number]
 
 
 @pytest.mark.parametrize(

@@ -188,24 +188,16 @@ def traced(model: "Model", text: "Text", target: str | None, training: bool, lea
     """The run to explain: an answer, with its loss where one is wanted, or a whole step of training."""
     from glassformer.errors import InputError
     from glassformer.glass.update import AdamW
+    from glassformer.tasks.wanted import read_target
 
     if target is None:
         if training:
             raise InputError("--training was given without an answer to learn from; add --target TEXT")
         return model.trace(text)
-    wanted = target_of(model, target)
+    wanted = read_target(model.task, target)
     if training:
         return model.trace_training_step(text, target=wanted, optimizer=AdamW(learning_rate=learning_rate))
     return model.trace(text, target=wanted)
-
-
-def target_of(model: "Model", target: str) -> "str | list[str]":
-    """A text, or the labels after commas where a model gives one to each word or several to a text."""
-    from glassformer.tasks.filling import Filling
-    from glassformer.tasks.tagging import Tagging
-
-    several = isinstance(model.task, Tagging | Filling) or getattr(model.task, "kind", "one") == "any"
-    return [each.strip() for each in target.split(",")] if several else target
 
 
 def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: bool, precision: int) -> None:

@@ -2,13 +2,13 @@
 
 import click
 
-from glassformer.shipped import says, shipped
+from glassformer.shipped import cards
 
 
 @click.command
 def models() -> None:
     """List the models that ship."""
-    folders = shipped()
-    width = max(map(len, folders), default=0)
-    for name, folder in folders.items():
-        click.echo(f"{name:<{width}}  {says(folder)}".rstrip())
+    known = cards()
+    width = max(map(len, known), default=0)
+    for name, says in known.items():
+        click.echo(f"{name:<{width}}  {says}".rstrip())

@@ -1,8 +1,13 @@
 """`glassformer studio`: the transformer in a browser."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from glassformer.errors import InputError
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 NEEDED = "the studio needs more than glassformer brings by itself; run pip install 'glassformer[studio]'"
 
@@ -30,4 +35,11 @@ def studio(host: str, port: int, quiet: bool) -> None:
         raise InputError(NEEDED) from error
     listener, place = bound(host, port)
     click.echo(f"the studio is open at {place.address} (Ctrl+C ends it)")
-    serve(listener, place, browser=not quiet)
+    serve(listener, place, lambda: whole(own_files=place.token is None), browser=not quiet)
+
+
+def whole(*, own_files: bool) -> "Starlette":
+    """The studio itself, with torch and all models' code."""
+    from glassformer.studio.app import create_app
+
+    return create_app(own_files=own_files)

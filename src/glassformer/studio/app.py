@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
@@ -11,13 +10,13 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from glassformer import __version__
 from glassformer.errors import InputError
-from glassformer.studio.runs import LONGEST, Runs
-from glassformer.studio.shelf import Shelf
+from glassformer.studio.front import STATIC, page
+from glassformer.studio.runs import Runs, Wish
+from glassformer.studio.shelf import Opened, Shelf
 from glassformer.studio.streams import tokens
 from glassformer.studio.takes import TAKES, taken
 from glassformer.studio.touch import EditAsked, edits_of
@@ -25,10 +24,8 @@ from glassformer.studio.trainings import Trainings
 from glassformer.studio.understand import OVER_TOKENS, attributed, differing, layered
 from glassformer.studio.uploads import received
 from glassformer.studio.values import numbers
+from glassformer.studio.words import row_found, row_names
 from glassformer.training.roles import ROLES
-
-STATIC = Path(str(files("glassformer") / "studio" / "static"))
-SHARED = Path(str(files("glassformer") / "show" / "assets"))
 
 
 class Asked(BaseModel):
@@ -42,6 +39,21 @@ class Asked(BaseModel):
     context: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     edits: list[EditAsked] = Field(default_factory=list, max_length=64)
+    first: bool = False  # of a text that goes on, only the run that makes its first token
+    target: str | None = None  # the answer that is wanted: a step of training on it
+    learning_rate: float | None = Field(default=None, gt=0)
+
+    def wish(self, opened: Opened) -> Wish:
+        """What is wanted of the model."""
+        return Wish(
+            text=self.text,
+            context=self.context,
+            options=self.options,
+            edits=edits_of(self.edits, opened),
+            first=self.first,
+            target=self.target,
+            learning_rate=self.learning_rate,
+        )
 
 
 class TrainingAsked(BaseModel):
@@ -52,6 +64,8 @@ class TrainingAsked(BaseModel):
     recipe: str
     data: list[str] = Field(min_length=1)
     probe: str | None = None
+    target: str | None = None  # what is wanted of the probe
+    held: bool = False  # before the first step
 
 
 def create_app(*, own_files: bool = True) -> FastAPI:
@@ -99,8 +113,7 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     @app.post("/api/runs")
     def make(asked: Asked) -> dict[str, Any]:
         opened = shelf.open(asked.model, asked.task)
-        edits = edits_of(asked.edits)
-        return runs.make(opened, asked.text, asked.context, asked.options, edits).manifest()
+        return runs.make(opened, asked.wish(opened)).manifest()
 
     @app.get("/api/runs/{number}")
     def manifest(number: int) -> dict[str, Any]:
@@ -109,18 +122,25 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     @app.get("/api/runs/{number}/values/{name}")
     def values(number: int, name: str, part: str = "") -> Response:
         kept = runs.get(number)
-        value = kept.trace.parameters[name] if name in kept.trace.parameters else kept.step(name).value
-        found = numbers(value, part)
-        headers = {"x-kind": found.kind, "x-shape": ",".join(map(str, found.shape))}
+        found = numbers(kept.value(name), part)
+        headers = found.headers(kept.peak(name))
         return Response(found.data, media_type="application/octet-stream", headers=headers)
 
-    @app.get("/api/runs/{number}/parameters/{name}")
-    def parameter(number: int, name: str) -> dict[str, Any]:
-        return runs.get(number).parameter(name)
+    @app.get("/api/runs/{number}/words/{name}")
+    def words(number: int, name: str, start: Annotated[int, Query(ge=0)] = 0) -> list[str]:
+        return row_names(runs.get(number).opened, name, start)
+
+    @app.get("/api/runs/{number}/word/{name}")
+    def word(number: int, name: str, word: str) -> dict[str, Any]:
+        return row_found(runs.get(number).opened, name, word)
 
     @app.get("/api/runs/{number}/worked/{name}")
     def worked(number: int, name: str, row: int, column: int, text: int = 0, head: int = 0) -> dict[str, str]:
         return {"worked": runs.get(number).worked(name, row, column, text=text, head=head)}
+
+    @app.get("/api/runs/{number}/equation/{name}")
+    def equation(number: int, name: str, text: int = 0, head: int = 0) -> list[dict[str, Any]]:
+        return runs.get(number).equation(name, text=text, head=head)
 
     @app.get("/api/runs/{number}/likeliest/{name}")
     def likeliest(number: int, name: str, text: int = 0, top: int = 8) -> list[list[dict[str, Any]]]:
@@ -175,12 +195,9 @@ def create_app(*, own_files: bool = True) -> FastAPI:
 
     @app.post("/api/stream")
     def stream(asked: Asked) -> StreamingResponse:
-        if len(asked.text) > LONGEST:
-            raise InputError(f"the text has {len(asked.text):,} characters; {LONGEST:,} at most can be read")
-        opened, edits = shelf.open(asked.model, asked.task), edits_of(asked.edits)
-        return StreamingResponse(
-            as_events(lambda: tokens(opened, asked.text, asked.options, edits)), media_type="text/event-stream"
-        )
+        opened = shelf.open(asked.model, asked.task)
+        wish = asked.wish(opened)
+        return StreamingResponse(as_events(lambda: tokens(opened, wish)), media_type="text/event-stream")
 
     @app.get("/api/recipes")
     def recipes() -> dict[str, str]:
@@ -194,7 +211,11 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     @app.post("/api/trainings")
     def train(asked: TrainingAsked) -> dict[str, Any]:
         data = [located(each, Path(folder.name), own_files) for each in asked.data]
-        return trainings.start(asked.recipe, data, asked.probe).described()
+        return trainings.start(asked.recipe, data, asked.probe, asked.target, held=asked.held).described()
+
+    @app.get("/api/trainings")
+    def every_training() -> list[dict[str, Any]]:
+        return [each.described() for each in trainings.held.values()]
 
     @app.get("/api/trainings/{number}")
     def training(number: int) -> dict[str, Any]:
@@ -205,8 +226,14 @@ def create_app(*, own_files: bool = True) -> FastAPI:
         followed = trainings.get(number)
         return StreamingResponse(as_events(lambda: followed.followed(start)), media_type="text/event-stream")
 
+    @app.post("/api/trainings/{number}/moment")
+    def moment(number: int) -> dict[str, Any]:
+        opened = trainings.get(number).moment()
+        shelf.put(opened)
+        return opened.described()
+
     @app.post("/api/trainings/{number}/{wanted}")
-    def ask(number: int, wanted: Literal["run", "hold", "stop"]) -> dict[str, Any]:
+    def ask(number: int, wanted: Literal["run", "step", "hold", "stop"]) -> dict[str, Any]:
         followed = trainings.get(number)
         followed.ask(wanted)
         return followed.described()
@@ -215,8 +242,7 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     def nothing(rest: str) -> JSONResponse:
         return JSONResponse({"error": f"the studio has nothing called {rest}"}, status_code=404)
 
-    app.mount("/shared", StaticFiles(directory=SHARED), name="shared")
-    app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
+    app.router.routes.extend(page())
     return app
 
 

@@ -1,154 +1,59 @@
-"""Runs that the page looks at: each a trace with its answer, described once and handed out number by number."""
+"""Runs that the page looks at: made once, kept while there is room, handed out by number."""
 
 import itertools
-import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
+import torch
+
 from glassformer.errors import InputError
 from glassformer.glass.edits import AnyEdit
-from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
-from glassformer.show.board import Board
-from glassformer.show.chapters import chapters
+from glassformer.glass.update import AdamW
 from glassformer.show.labels import Labels
-from glassformer.show.mathml import mathml
-from glassformer.show.numbers import HIDDEN, PRECISION
-from glassformer.show.page import SHARES, peak
-from glassformer.show.worked import Writer
+from glassformer.studio.kept import Kept
 from glassformer.studio.shelf import Opened
-from glassformer.tasks.generation import Generation
-from glassformer.tasks.rewriting import Rewriting
+from glassformer.tasks.generation import WATCHED, Generation
+from glassformer.tasks.wanted import read_target
 
 ROOM = 2 * 2**30  # bytes of numbers that are kept; the oldest runs make room
 LONGEST = 100_000  # characters of a text
-TOP = 8  # likeliest outcomes that are listed
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A run, and what is needed to tell of it."""
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked of a model.
 
-    number: int
-    opened: Opened
+    `first`: of a text that goes on, only the run that makes the first token, which is there at once. `target`: the
+    answer that is wanted; the run is then one step of training on it, at this learning rate.
+    """
+
     text: str
-    context: str | None
-    trace: Trace
-    labels: Labels
-    answer: Any
-    edits: tuple[AnyEdit, ...] = ()
+    context: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    edits: Sequence[AnyEdit] = ()
+    first: bool = False
+    target: str | None = None
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        for given in (self.text, self.context or "", self.target or ""):
+            if len(given) > LONGEST:
+                raise InputError(f"the text has {len(given):,} characters; {LONGEST:,} at most can be looked at")
 
     @property
-    def size(self) -> int:
-        """Bytes of its numbers."""
-        return sum(step.value.numel() * step.value.element_size() for step in self.trace.values())
+    def given(self) -> tuple[str, ...]:
+        """The text, and its context if there is one."""
+        return (self.text,) if self.context is None else (self.text, self.context)
 
-    def manifest(self) -> dict[str, Any]:
-        """All of it but the numbers: names, axes, shapes, formulas, what each step was made of."""
-        used = {name for step in self.trace.values() for name in step.inputs}
-        return {
-            "run": self.number,
-            "model": self.opened.described(),
-            "text": self.text,
-            "context": self.context,
-            "answer": {"said": self.trace.answer, **plain(self.answer)},
-            "tokens": {side: texts for side, texts in self.trace.tokens.items() if texts},
-            "axes": AXES,
-            "hidden": HIDDEN,
-            "steps": [self.described(step) for step in self.trace.values()],
-            "parameters": {n: list(v.shape) for n, v in self.trace.parameters.items() if n in used},
-            "chapters": [
-                {
-                    "title": chapter.title,
-                    "opening": chapter.opening,
-                    "side": chapter.side,
-                    "layer": chapter.layer,
-                    "steps": [step.name for step in chapter.steps],
-                }
-                for chapter in chapters(self.trace.values())
-            ],
-        }
-
-    def described(self, step: Step) -> dict[str, Any]:
-        """One step without its numbers."""
-        return {
-            "name": step.name,
-            "axes": step.axes,
-            "shape": list(step.value.shape),
-            "symbol": step.formula.symbol,
-            "formula": step.written,
-            "math": mathml(step.typeset),
-            "says": step.formula.says,
-            "inputs": list(step.inputs),
-            "edited": step.edited,
-            "peak": peak(step.value),
-            "share": step.key in SHARES,
-            "labels": [self.along(step, axis) for axis in range(step.value.ndim)],
-        }
-
-    def along(self, step: Step, axis: int) -> str | list[str] | None:
-        """The names along an axis: a side whose tokens they are, or one by one; a vocabulary's are asked for."""
-        if step.axes.split()[axis] == "V":
-            return None
-        names = self.labels.along(step, axis)
-        if not names:
-            return None
-        return next((side for side in self.trace.tokens if names == self.labels.tokens(side)), list(names))
-
-    def step(self, name: str) -> Step:
-        """A step of this run."""
-        if name not in self.trace:
-            raise InputError(f"run {self.number} has no step {name!r}; choose one of its {len(self.trace)}")
-        return self.trace[name]
-
-    def parameter(self, name: str) -> dict[str, Any]:
-        """What is known of a parameter beside its numbers."""
-        if name not in self.trace.parameters:
-            raise InputError(f"the model of run {self.number} has no parameter {name!r}")
-        value = self.trace.parameters[name]
-        return {"name": name, "shape": list(value.shape), "peak": peak(value)}
-
-    def worked(self, name: str, row: int, column: int, *, text: int, head: int) -> str:
-        """How one number came about, with the numbers put in; nothing where a step has no such line."""
-        board = Board(self.step(name), self.labels, text=text, head=head)
-        rows, columns = board.result.values.shape
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise InputError(f"{name} has {rows} rows and {columns} columns, and {row}, {column} was asked for")
-        entry = Writer(board, PRECISION).entry(row, column)
-        return "" if entry is None else entry.text
-
-    def likeliest(self, name: str, *, text: int = 0, top: int = TOP) -> list[list[dict[str, Any]]]:
-        """For each row of probabilities the likeliest outcomes, with their names."""
-        step = self.step(name)
-        if step.key not in SHARES or step.axes.split()[-1] not in "VL":
-            raise InputError(f"{name} holds no probabilities of outcomes")
-        rows = step.value[text].reshape(-1, step.value.shape[-1])
-        found = rows.topk(min(top, rows.shape[-1]), dim=-1)
-        names = self.labels.along(step, step.value.ndim - 1)
-        return [
-            [
-                {"id": number, "name": names[number] if names else str(number), "probability": share}
-                for number, share in zip(numbers, shares, strict=True)
-            ]
-            for numbers, shares in zip(found.indices.tolist(), found.values.tolist(), strict=True)
-        ]
-
-
-    def beams(self, beams: int) -> dict[str, Any]:
-        """The whole tree of a beam search for this text."""
-        if not isinstance(self.opened.model.task, Generation | Rewriting):
-            raise InputError(f"{self.opened.name} writes no text, so it searches none")
-        with self.opened.lock:
-            found = self.opened.model.trace_generation(self.text, keep=(), num_beams=beams)
-        tree = found.written.tree
-        assert tree is not None, "a search with beams grows a tree"
-        told = tree.as_dict()
-        for node in told["nodes"]:
-            node["probability"] = math.exp(node["log_probability"])
-        return {"answer": found.answer, **told}
+    def options_for(self, opened: Opened) -> dict[str, Any]:
+        """How the answer is written: the same for its stream, its words and its trace, so that these are one."""
+        if not isinstance(opened.model.task, Generation):
+            return dict(self.options)
+        return {"max_new_tokens": WATCHED, "seed": 0, **self.options, **({"max_new_tokens": 1} if self.first else {})}
 
 
 class Runs:
@@ -160,25 +65,22 @@ class Runs:
         self.numbers = itertools.count(1)
         self.lock = Lock()
 
-    def make(
-        self,
-        opened: Opened,
-        text: str,
-        context: str | None,
-        options: Mapping[str, Any],
-        edits: Sequence[AnyEdit] = (),
-    ) -> Kept:
+    def make(self, opened: Opened, wish: Wish) -> Kept:
         """Run a model, edited if it should be, and keep every number of it."""
-        for given in (text, context or ""):
-            if len(given) > LONGEST:
-                raise InputError(f"the text has {len(given):,} characters; {LONGEST:,} at most can be looked at")
-        given_text = (text,) if context is None else (text, context)
-        with opened.lock, opened.model.edit(*edits):
-            answer = opened.model(*given_text, **options)
-            trace = opened.model.trace(*given_text, **options)
+        with opened.lock, opened.model.edit(*wish.edits):
+            trace, answer = learnt(opened, wish) if wish.target is not None else answered(opened, wish)
         with self.lock:
             kept = Kept(
-                next(self.numbers), opened, text, context, trace, Labels(trace, opened.names), answer, tuple(edits)
+                number=next(self.numbers),
+                opened=opened,
+                text=wish.text,
+                context=wish.context,
+                trace=trace,
+                labels=Labels(trace, opened.names),
+                answer=answer,
+                options=wish.options_for(opened),
+                edits=tuple(wish.edits),
+                partial=wish.first and isinstance(opened.model.task, Generation),
             )
             self.held[kept.number] = kept
             while len(self.held) > 1 and sum(each.size for each in self.held.values()) > self.room:
@@ -192,17 +94,21 @@ class Runs:
         return self.held[number]
 
 
-def plain(answer: Any) -> dict[str, Any]:
-    """A typed answer as plain values."""
-    if not is_dataclass(answer) or isinstance(answer, type):
-        return {}
-    return {key: value for key, value in asdict(answer).items() if sayable(value)}
+def answered(opened: Opened, wish: Wish) -> tuple[Trace, Any]:
+    """The run that makes an answer, and the answer."""
+    options = wish.options_for(opened)
+    answer = opened.model(*wish.given, **options)
+    return opened.model.trace(*wish.given, **options), answer
 
 
-def sayable(value: Any) -> bool:
-    """Whether JSON can say it."""
-    if isinstance(value, Mapping):
-        return all(map(sayable, value.values()))
-    if isinstance(value, list | tuple):
-        return all(map(sayable, value))
-    return value is None or isinstance(value, str | int | float | bool)
+def learnt(opened: Opened, wish: Wish) -> tuple[Trace, Any]:
+    """One step of training on the answer that is wanted; the model itself stays as it is."""
+    assert wish.target is not None, "a step of training has a target"
+    settings = opened.optimizer or AdamW()
+    if wish.learning_rate is not None:
+        settings = replace(settings, learning_rate=wish.learning_rate)
+    with torch.enable_grad():
+        trace = opened.model.trace_training_step(
+            *wish.given, target=read_target(opened.model.task, wish.target), optimizer=settings
+        )
+    return trace, None

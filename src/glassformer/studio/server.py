@@ -3,12 +3,14 @@
 import socket
 import threading
 import webbrowser
+from collections.abc import Callable
 from typing import NamedTuple
 
 import uvicorn
+from starlette.applications import Starlette
 
 from glassformer.errors import InputError
-from glassformer.studio.app import create_app
+from glassformer.studio.front import Front
 from glassformer.studio.safety import Guard, is_loopback, new_token
 
 
@@ -33,6 +35,7 @@ def bound(host: str, port: int) -> tuple[socket.socket, Place]:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # who comes before the server does is kept waiting, not turned away
     except OSError as error:
         listener.close()
         raise InputError(
@@ -42,10 +45,12 @@ def bound(host: str, port: int) -> tuple[socket.socket, Place]:
     return listener, Place(host, listener.getsockname()[1], None if is_loopback(host) else new_token())
 
 
-def serve(listener: socket.socket, place: Place, *, browser: bool = True) -> None:
-    """Answer until interrupted."""
-    app = Guard(create_app(own_files=place.token is None), place.port, place.host, place.token)
+def serve(
+    listener: socket.socket, place: Place, make: Callable[[], Starlette], *, browser: bool = True
+) -> None:
+    """Answer until interrupted; `make` builds the studio itself meanwhile."""
+    app = Guard(Front(make), place.port, place.host, place.token)
     if browser:
-        threading.Timer(0.6, webbrowser.open, [place.address]).start()
+        threading.Thread(target=webbrowser.open, args=[place.address], daemon=True).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
     server.run(sockets=[listener])

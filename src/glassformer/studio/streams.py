@@ -1,32 +1,29 @@
 """An answer as it comes: every token, its probability, and the likeliest others that were not chosen."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from glassformer.decoding.pieces import Pieces, alone
 from glassformer.errors import InputError
-from glassformer.glass.edits import AnyEdit
+from glassformer.studio.kept import OTHERS
+from glassformer.studio.runs import Wish
 from glassformer.studio.shelf import Opened
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.rewriting import Rewriting
 
-OTHERS = 5
 
-
-def tokens(
-    opened: Opened, text: str, options: Mapping[str, Any], edits: Sequence[AnyEdit] = ()
-) -> Iterator[dict[str, Any]]:
+def tokens(opened: Opened, wish: Wish) -> Iterator[dict[str, Any]]:
     """Plain values, one mapping a token; the pieces of text put together are the answer."""
     task, model = opened.model.task, opened.model.transformer
     if not isinstance(task, Generation | Rewriting):
         raise InputError(f"{opened.name} writes no text; run it instead")
-    decoding = alone(task.decoding.streamed.changed(**options))
+    decoding = alone(task.decoding.streamed.changed(**wish.options_for(opened)))
     tokenizer = opened.model.tokenizer
-    before = task.prompts([text], model.config)[0] if isinstance(task, Generation) else ()
+    before = task.prompts([wish.text], model.config)[0] if isinstance(task, Generation) else ()
     pieces = Pieces(tokenizer, before, decoding.stop_strings)
-    with opened.lock, opened.model.edit(*edits):
-        for token in task.stream(model, text, decoding, alternatives=OTHERS):
+    with opened.lock, opened.model.edit(*wish.edits):
+        for token in task.stream(model, wish.text, decoding, alternatives=OTHERS):
             yield {
                 "position": token.position,
                 "id": token.id,

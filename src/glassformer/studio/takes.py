@@ -8,7 +8,7 @@ from typing import NamedTuple
 from glassformer.errors import InputError
 from glassformer.show.page import write_page
 from glassformer.show.record import write_json
-from glassformer.studio.runs import Kept
+from glassformer.studio.kept import Kept
 
 
 class Take(NamedTuple):

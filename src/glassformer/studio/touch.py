@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from glassformer.errors import InputError
 from glassformer.glass.edits import AnyEdit, mean, patch, replace, steer, weight, zero
+from glassformer.studio.shelf import Opened
+from glassformer.studio.words import row_of
 
 PLACES = ("head", "neuron", "position", "key_position")
 
@@ -16,7 +18,7 @@ class EditAsked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["zero", "mean", "replace", "patch", "steer", "weight"]
+    kind: Literal["zero", "mean", "replace", "patch", "steer", "weight", "word"]
     name: str
     head: int | None = None
     neuron: int | None = None
@@ -24,18 +26,19 @@ class EditAsked(BaseModel):
     key_position: int | None = None
     row: int | None = None
     column: int | None = None
+    word: str | None = None  # weight: names the row of an embedding; word: whose row becomes that of `text`
     to: float | None = None
     text: str | None = None  # patch: where the value comes from; steer: what to go towards
     away: str | None = None  # steer: what to go away from
     strength: float = 1.0
 
 
-def edits_of(asked: Sequence[EditAsked]) -> list[AnyEdit]:
+def edits_of(asked: Sequence[EditAsked], opened: Opened) -> list[AnyEdit]:
     """What `model.edit` understands."""
-    return [edit_of(each) for each in asked]
+    return [edit_of(each, opened) for each in asked]
 
 
-def edit_of(asked: EditAsked) -> AnyEdit:
+def edit_of(asked: EditAsked, opened: Opened) -> AnyEdit:
     """One edit."""
     where: dict[str, Any] = {
         name: value
@@ -54,12 +57,23 @@ def edit_of(asked: EditAsked) -> AnyEdit:
         case "steer":
             away = () if asked.away is None else asked.away
             return steer(asked.name, needed(asked.text, asked), away, strength=asked.strength, **where)
-    return weight(asked.name, needed(asked.to, asked), row=asked.row, column=asked.column)
+        case "word":
+            return another_word(asked, opened)
+    row = asked.row if asked.word is None else row_of(opened, asked.name, asked.word)
+    return weight(asked.name, needed(asked.to, asked), row=row, column=asked.column)
+
+
+def another_word(asked: EditAsked, opened: Opened) -> AnyEdit:
+    """The row of one word in place of another's."""
+    row = row_of(opened, asked.name, needed(asked.word, asked))
+    other = row_of(opened, asked.name, needed(asked.text, asked))
+    table = opened.model.transformer.get_parameter(asked.name)
+    return weight(asked.name, table[other].detach().clone(), row=row)
 
 
 def needed(value: Any, asked: EditAsked) -> Any:
     """What an edit of this kind cannot do without."""
     if value is None:
-        what = "a text" if asked.kind in ("patch", "steer") else "a number"
+        what = {"patch": "a text", "steer": "a text", "word": "a word"}.get(asked.kind, "a number")
         raise InputError(f"to {asked.kind} {asked.name}, {what} is needed; give one")
     return value

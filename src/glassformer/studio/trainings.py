@@ -11,13 +11,18 @@ from typing import Any, Literal
 import torch
 
 from glassformer.errors import InputError
-from glassformer.studio.runs import plain
+from glassformer.studio.kept import plain
+from glassformer.studio.moment import opened_at
+from glassformer.studio.shelf import Opened
 from glassformer.tasks.model import Model
 from glassformer.training.recipe import Recipe
+from glassformer.training.record import Record
 from glassformer.training.run import FINISHED, Prepared, prepare
 
 State = Literal["preparing", "running", "held", "stopped", "finished", "refused"]
+Wanted = Literal["run", "step", "hold", "stop"]
 OPEN = ("preparing", "running", "held")
+STILL = ("held", "stopped", "finished")  # nothing moves: the model can be looked at
 LOOKED = "*.weights"  # what is kept of the probe sentence while it learns
 
 
@@ -41,13 +46,17 @@ class Training:
     data: Sequence[str]
     out: Path
     probe: str | None
+    target: str | None = None  # what is wanted of the probe
     state: State = "preparing"
     refusal: str = ""
+    step: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     changed: Condition = field(default_factory=Condition)
     clock: Clock = field(default_factory=Clock)
-    wanted: Literal["run", "hold", "stop"] = "run"
+    wanted: Wanted = "run"
+    prepared: Prepared | None = None
+    optimizer: torch.optim.AdamW | None = None
 
     def described(self) -> dict[str, Any]:
         """What the page says of it."""
@@ -56,8 +65,10 @@ class Training:
             "task": self.recipe.task,
             "state": self.state,
             "refusal": self.refusal,
+            "step": self.step,
             "sizes": self.sizes,
             "probe": self.probe,
+            "target": self.target,
             "model": self.model,
             "events": len(self.events),
         }
@@ -67,21 +78,29 @@ class Training:
         """The folder of its weights so far, the best first."""
         return next((str(self.out / name) for name in FINISHED if (self.out / name).is_dir()), None)
 
-    def begin(self, *, resume: bool = False) -> None:
+    def begin(self, *, resume: bool = False, wanted: Wanted = "run") -> None:
         """Start, or go on from the last checkpoint."""
-        self.wanted, self.state = "run", "preparing"
+        self.wanted, self.state = wanted, "preparing"
         Thread(target=self._run, args=(resume,), daemon=True).start()
 
-    def ask(self, wanted: Literal["run", "hold", "stop"]) -> None:
-        """Hold it, let it go on, or stop it; it obeys at its next record."""
+    def ask(self, wanted: Wanted) -> None:
+        """Hold it, let it take one step or go on, or stop it; it obeys at its next record."""
         with self.changed:
-            if wanted == "run" and self.state == "stopped":
-                self.begin(resume=True)
+            if wanted in ("run", "step") and self.state == "stopped":
+                self.begin(resume=True, wanted=wanted)
             elif self.state in OPEN:
                 self.wanted = wanted
             else:
                 raise InputError(f"training {self.number} is {self.state}; there is nothing to {wanted}")
             self.changed.notify_all()
+
+    def moment(self) -> Opened:
+        """The model as it stands now, to be looked into like any other."""
+        with self.changed:
+            if self.prepared is None or self.optimizer is None or self.state not in STILL:
+                raise InputError(f"training {self.number} is {self.state}; hold it to look into it")
+            name = f"training {self.number}, step {self.step}"
+            return opened_at(name, self.prepared, self.optimizer, self.step)
 
     def followed(self, start: int = 0) -> Iterator[dict[str, Any]]:
         """Every event from one on, as it comes, until the run ends; `state` events say how it stands."""
@@ -105,7 +124,7 @@ class Training:
         torch.set_num_threads(self.recipe.training.threads or torch.get_num_threads())
         try:
             prepared = prepare(self.recipe, self.data, self.out, resume=resume)
-            self.sizes = prepared.sizes()
+            self.prepared, self.optimizer, self.sizes = prepared, prepared.optimizer(), prepared.sizes()
             self._tell({"kind": "state", "state": "running"}, "running")
             self._follow(prepared)
         except InputError as error:
@@ -113,18 +132,26 @@ class Training:
             self._tell({"kind": "state", "state": "refused", "error": self.refusal}, "refused")
 
     def _follow(self, prepared: Prepared) -> None:
-        records = prepared.records(self.clock)
+        if self.wanted == "hold":  # before its first step: there is a model to look at already
+            self._tell({"kind": "begun", "step": self.step, **self._probed(prepared)})
+            if not self._may_go_on(None):
+                self._tell({"kind": "state", "state": "stopped"}, "stopped")
+                return
+        records = prepared.records(self.clock, self.optimizer)
         for record in records:
+            self.step = record.step
             self._tell({**record.to_dict(), **self._probed(prepared)})
-            if not self._may_go_on():
+            if not self._may_go_on(record):
                 records.close()  # type: ignore[attr-defined]
                 self._tell({"kind": "state", "state": "stopped"}, "stopped")
                 return
         self._tell({"kind": "state", "state": "finished"}, "finished")
 
-    def _may_go_on(self) -> bool:
+    def _may_go_on(self, record: Record | None) -> bool:
         """Wait while it is held; False: it is to stop."""
         with self.changed:
+            if self.wanted == "step" and record is not None and record.kind == "train":
+                self.wanted = "hold"
             if self.wanted == "hold":
                 began, self.state = time.monotonic(), "held"
                 self.events.append({"kind": "state", "state": "held"})
@@ -166,15 +193,24 @@ class Trainings:
         self.held: dict[int, Training] = {}
         self.numbers = itertools.count(1)
 
-    def start(self, recipe: str, data: Sequence[str], probe: str | None, out: Path | None = None) -> Training:
-        """A new run by a recipe, written as TOML."""
+    def start(
+        self,
+        recipe: str,
+        data: Sequence[str],
+        probe: str | None,
+        target: str | None = None,
+        *,
+        held: bool = False,
+    ) -> Training:
+        """A new run by a recipe, written as TOML; `held` before its first step, if that is wished."""
         running = [each.number for each in self.held.values() if each.state in OPEN]
         if running:
             raise InputError(f"training {running[0]} is not over yet; stop it, or wait until it is")
         number = next(self.numbers)
-        training = Training(number, Recipe.parse(recipe), data, out or self.place() / f"training-{number}", probe)
+        out = self.place() / f"training-{number}"
+        training = Training(number, Recipe.parse(recipe), data, out, probe, target)
         self.held[number] = training
-        training.begin()
+        training.begin(wanted="hold" if held else "run")
         return training
 
     def get(self, number: int) -> Training:

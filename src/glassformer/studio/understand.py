@@ -6,7 +6,7 @@ from glassformer.errors import InputError
 from glassformer.inspection.attribute import METHODS, attribute
 from glassformer.inspection.compare import compare
 from glassformer.inspection.lens import lens
-from glassformer.studio.runs import Kept
+from glassformer.studio.kept import Kept
 
 AT_STEPS = ("layer-integrated-gradients", "conductance")  # ask for a step within, which the page does not
 OVER_TOKENS = tuple(method for method in METHODS if method not in AT_STEPS)

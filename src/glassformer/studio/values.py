@@ -10,7 +10,7 @@ from glassformer.errors import InputError
 
 MOST = 4_000_000  # numbers in one answer
 KINDS = {torch.float64: ("f8", "<f8"), torch.float32: ("f4", "<f4")}
-PART = re.compile(r"(\d*):(\d*)|(\d+)")
+PART = re.compile(r"(\d*):(\d*)(?::([1-9]\d*))?|(\d+)")
 
 
 class Numbers(NamedTuple):
@@ -20,9 +20,13 @@ class Numbers(NamedTuple):
     shape: tuple[int, ...]
     data: bytes
 
+    def headers(self, peak: float) -> dict[str, str]:
+        """What the page has to know to read them, and what full colour means."""
+        return {"x-kind": self.kind, "x-shape": ",".join(map(str, self.shape)), "x-peak": repr(peak)}
+
 
 def numbers(value: Tensor, part: str = "") -> Numbers:
-    """A tensor, or the part of it that `0,:,4:12` names, axis by axis: a place, or from:to; axes left out are whole."""
+    """A tensor, or the part of it that `0,:,4:12` names, axis by axis: a place, from:to, or from:to:every."""
     chosen = value[indices(value, part)] if part else value
     if chosen.numel() > MOST:
         raise InputError(f"{chosen.numel():,} numbers were asked for at once; ask for {MOST:,} at most, as a part")
@@ -42,12 +46,14 @@ def indices(value: Tensor, part: str) -> tuple[int | slice, ...]:
         match = PART.fullmatch(text)
         if match is None or axis >= value.ndim:
             raise InputError(
-                f"the part {part!r} does not fit the shape {tuple(value.shape)}; give a place or from:to for each axis"
+                f"the part {part!r} does not fit the shape {tuple(value.shape)}; "
+                "give a place, from:to or from:to:every for each axis"
             )
-        if match[3] is None:
-            found.append(slice(int(match[1] or 0), int(match[2]) if match[2] else None))
-        elif int(match[3]) < value.shape[axis]:
-            found.append(int(match[3]))
+        start, stop, every, place = match.groups()
+        if place is None:
+            found.append(slice(int(start or 0), int(stop) if stop else None, int(every or 1)))
+        elif int(place) < value.shape[axis]:
+            found.append(int(place))
         else:
-            raise InputError(f"axis {axis} has {value.shape[axis]} places, and {match[3]} was asked for")
+            raise InputError(f"axis {axis} has {value.shape[axis]} places, and {place} was asked for")
     return tuple(found)

@@ -54,6 +54,12 @@ def wanted_of(task: Task, model: Transformer, text: Text, target: Any, **options
     raise InputError("a target was given, but this model has no task and so no loss; use one that has a head")
 
 
+def read_target(task: Task, target: str) -> str | list[str]:
+    """A target that was typed: a text, or what stands between commas where a task wants several things."""
+    several = isinstance(task, Tagging | Filling) or getattr(task, "kind", "one") == "any"
+    return [each.strip() for each in target.split(",")] if several else target
+
+
 def rewritten(
     task: Rewriting,
     model: Transformer,

@@ -51,12 +51,14 @@ def train(
     folder: RunFolder | None = None,
     save: Save | None = None,
     clock: Callable[[], float] = time.monotonic,
+    optimizer: torch.optim.AdamW | None = None,
 ) -> Iterator[Record]:
     """Train `model` in place and yield records; with a folder that holds a checkpoint, go on from it.
 
     `evaluate(model)` gives the dev figures; `training.metric` is one of them. `rates` are shares of the learning rate
-    by parameter. `save(path)` writes the model
-    as a published checkpoint folder: so `best/` and `last/` are made. Without a folder nothing is written.
+    by parameter; who wants to look at the moments on the way brings the `optimizer` itself, made by `make_optimizer`.
+    `save(path)` writes the model as a published checkpoint folder: so `best/` and `last/` are made. Without a folder
+    nothing is written.
 
     Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs
     gives the same bits whether or not it was killed and resumed; one that ends by the clock goes on from the
@@ -69,10 +71,10 @@ def train(
         training=training,
         objective=objective or TokenLoss(training.label_smoothing),
         evaluate=evaluate,
-        rates=rates,
         folder=folder,
         save=save,
         clock=clock,
+        optimizer=optimizer or make_optimizer(model, training, rates),
     )
     run.start(seed)
     yield from run.records()
@@ -85,14 +87,13 @@ class _Run:
     training: TrainingTable
     objective: Objective
     evaluate: Evaluate | None
-    rates: Mapping[str, float] | None
     folder: RunFolder | None
     save: Save | None
     clock: Callable[[], float]
+    optimizer: torch.optim.AdamW
 
     def __post_init__(self) -> None:
         self.device = next(self.model.parameters()).device
-        self.optimizer = make_optimizer(self.model, self.training, self.rates)
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
         self.schedule = Schedule.of(self.training)
         self.utilization = Utilization(self.model, self.training.precision)

@@ -19,6 +19,7 @@ from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons import LESSONS
 from glassformer.training.lessons.lesson import Lesson
 from glassformer.training.loop import Batches, train
+from glassformer.training.optimizer import make_optimizer
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.roles import locate
@@ -50,7 +51,14 @@ class Prepared:
         """The transformer that learns."""
         return self.checkpoint.transformer
 
-    def records(self, clock: Callable[[], float] = time.monotonic) -> Iterator[Record]:
+    def optimizer(self) -> torch.optim.AdamW:
+        """What moves the weights, for those who want to look at its moments while it does."""
+        recipe = self.recipe
+        return make_optimizer(self.model, recipe.training, rates(self.model, recipe.tuning, recipe.training))
+
+    def records(
+        self, clock: Callable[[], float] = time.monotonic, optimizer: torch.optim.AdamW | None = None
+    ) -> Iterator[Record]:
         """Train, and yield a record now and then; at the end the test files are scored with the best weights."""
         recipe, dev = self.recipe, self.examples.get("dev")
         yield from train(
@@ -60,10 +68,10 @@ class Prepared:
             seed=recipe.seed,
             objective=self.lesson.objective(self.examples["train"]),
             evaluate=(lambda model: self.lesson.evaluate(model, dev)) if dev else None,
-            rates=rates(self.model, recipe.tuning, recipe.training),
             folder=self.folder,
             save=self.save,
             clock=clock,
+            optimizer=optimizer or self.optimizer(),
         )
         if self.examples.get("test"):
             yield self.tested()

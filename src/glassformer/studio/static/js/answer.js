@@ -9,22 +9,23 @@ export function showTokens(box) {
   return {
     add(token) {
       if (token.probability === undefined) return;
-      const others = token.alternatives.map((each) => el("li", {}, `${each.token} ${percent(each.probability)}`));
-      strip.append(
-        el(
-          "span",
-          { class: "token", tabindex: 0, style: `--sure:${token.probability}` },
-          token.token,
-          el("span", { class: "others" }, el("ul", {}, others)),
-        ),
-      );
+      strip.append(word(token));
     },
   };
 }
 
+function word(token) {
+  const others = token.alternatives.map((each) => el("li", {}, `${each.token} ${percent(each.probability)}`));
+  return el(
+    "span",
+    { class: "token", tabindex: 0, style: `--sure:${token.probability}`, "data-probability": token.probability },
+    token.token,
+    el("span", { class: "others" }, el("p", {}, percent(token.probability)), el("ul", {}, others)),
+  );
+}
+
 /** The whole answer of a run; of one in which something was changed, what it was before beside it. */
 export function showAnswer(box, run) {
-  const strip = box.querySelector(".tokens");
   const told = run.before
     ? [
         el(
@@ -34,12 +35,13 @@ export function showAnswer(box, run) {
           el("div", { class: "after" }, el("h3", {}, "after the change"), one(run)),
         ),
       ]
-    : [one(run), ...(strip ? [strip] : [])];
+    : [one(run), ...(run.written.length ? [el("p", { class: "tokens" }, run.written.map(word))] : [])];
   box.replaceChildren(...told);
 }
 
 function one(run) {
   const answer = run.answer;
+  if (run.wanted) return el("p", { class: "whole" }, el("small", {}, "it learns "), run.wanted);
   if (answer.probabilities) return bars(answer);
   if (answer.entities) return named(answer);
   if (answer.start !== undefined && run.context) return inContext(answer, run.context);

@@ -40,6 +40,16 @@ export async function ask(path, body) {
   return (await answered(path, options)).json();
 }
 
+/** A file of the page, as text. */
+export async function text(path) {
+  return (await answered(path)).text();
+}
+
+/** Send a file of examples; its name there. */
+export async function send(file) {
+  return (await (await answered(`api/files/${encodeURIComponent(file.name)}`, { method: "PUT", body: file })).json()).file;
+}
+
 /** A file that the server makes: its name and content. */
 export async function file(path) {
   const response = await answered(path);
@@ -50,7 +60,7 @@ export async function file(path) {
 const held = new Map(); // address -> numbers, the ones asked for last at the end
 let weight = 0;
 
-/** The numbers of a step or parameter, or a part such as "0,:,4:12": {kind, shape, array}. */
+/** The numbers of a step or parameter, or a part such as "0,:,4:12": {kind, shape, peak, array}. */
 export async function numbers(run, name, part = "") {
   const address = `api/runs/${run}/values/${encodeURIComponent(name)}${part ? `?part=${part}` : ""}`;
   if (held.has(address)) {
@@ -62,7 +72,8 @@ export async function numbers(run, name, part = "") {
   const response = await answered(address);
   const kind = response.headers.get("x-kind");
   const shape = response.headers.get("x-shape").split(",").filter(Boolean).map(Number);
-  const found = { kind, shape, array: new ARRAYS[kind](await response.arrayBuffer()) };
+  const peak = Number(response.headers.get("x-peak")); // of the whole step: what full colour means
+  const found = { kind, shape, peak, array: new ARRAYS[kind](await response.arrayBuffer()) };
   held.set(address, found);
   weight += found.array.byteLength;
   for (const [oldest, each] of held) {

@@ -3,27 +3,16 @@
 import { ask, numbers } from "./api.js";
 import { el, exact, last, percent, symbol } from "./dom.js";
 import { address, state } from "./store.js";
-import { changing, changingWeight } from "./touch.js";
-import { draw, heads, layout, matrix, partOf } from "./tensor.js";
-
-const ROWS = 512; // rows and columns of a matrix that are shown at once
-const COLUMNS = 1024;
+import { parameter } from "./parameter.js";
+import { draw, heads, layout, matrix, partOf, small, written } from "./tensor.js";
+import { changing } from "./touch.js";
+import { COLUMNS, links, pager, ROWS } from "./window.js";
 
 /** The names along an axis of a step. */
 export function namesOf(run, step, axis, text = 0) {
   if (axis === null) return null;
   const names = step.labels[axis];
   return typeof names === "string" ? run.tokens[names][text] : names;
-}
-
-function links(run, title, names) {
-  if (!names.length) return null;
-  const chips = names.map((name) =>
-    run.byName.has(name)
-      ? el("a", { class: "chip", href: address({ view: "map", step: name, part: null }) }, name)
-      : el("a", { class: "chip plain", href: address({ view: "map", step: name, part: null }) }, `${name} ${run.parameters[name].join(" × ")}`),
-  );
-  return el("div", { class: "links" }, el("span", { class: "what" }, title), chips);
 }
 
 function chooseHead(step, chosen) {
@@ -34,29 +23,6 @@ function chooseHead(step, chosen) {
     links.push(el("a", { class: "head", href: address({ head }), "aria-current": head === chosen ? "true" : null }, String(head)));
   }
   return el("nav", { class: "heads", "aria-label": "Heads" }, el("span", { class: "what" }, "head"), links);
-}
-
-// A window onto a matrix that is too large to be fetched whole.
-function pager(shape, at, first) {
-  const parts = [];
-  for (const [axis, most, key, what] of [
-    [at.rows, ROWS, "row", "rows"],
-    [at.columns, COLUMNS, "column", "columns"],
-  ]) {
-    if (axis === null || shape[axis] <= most) continue;
-    const from = first[key];
-    const to = Math.min(from + most, shape[axis]);
-    parts.push(
-      el(
-        "span",
-        { class: "pager" },
-        `${what} ${from} to ${to - 1} of ${shape[axis]} `,
-        from > 0 ? el("a", { class: "tool", href: address({ [key]: Math.max(0, from - most) }) }, "before") : null,
-        to < shape[axis] ? el("a", { class: "tool", href: address({ [key]: to }) }, "after") : null,
-      ),
-    );
-  }
-  return parts;
 }
 
 async function likeliest(run, step, text) {
@@ -75,12 +41,21 @@ async function likeliest(run, step, text) {
   return el("div", { class: "scroll" }, el("table", { class: "likeliest" }, el("caption", {}, "The likeliest of each row"), el("tbody", {}, lines)));
 }
 
+// What the step was made of, as it stands on a board before the step itself; nothing where a matrix is too large for that.
+async function equation(run, step, view, { text, head }) {
+  if (!step.inputs.length || !small(view)) return [];
+  const terms = await ask(`api/runs/${run.run}/equation/${encodeURIComponent(step.name)}?text=${text}&head=${head}`);
+  const drawn = terms.map((term) => (term.sign === undefined ? written(term, run.hidden) : el("span", { class: "sign" }, term.sign)));
+  if (!drawn.length) return [];
+  return [...drawn, terms[terms.length - 1].sign === "→" ? null : el("span", { class: "sign" }, "=")];
+}
+
 /** Everything about one step, as an element. */
 export async function look(run, name) {
   const now = state();
   const [head, text] = [Number(now.head || 0), Number(now.of || 0)];
   const step = run.byName.get(name);
-  if (!step) return lookAtParameter(run, name);
+  if (!step) return parameter(run, name);
   const letters = step.axes ? step.axes.split(" ") : [];
   const at = layout(letters);
   const first = { row: Number(now.row || 0), column: Number(now.column || 0) };
@@ -95,7 +70,6 @@ export async function look(run, name) {
   const view = matrix(found, {
     rowNames: namesOf(run, step, at.rows, text),
     columnNames: namesOf(run, step, at.columns, text),
-    peak: step.peak,
     share: step.share,
     hidden: run.hidden,
     firstRow: first.row,
@@ -108,6 +82,8 @@ export async function look(run, name) {
     pointed = { row: first.row + row, column: first.column + column };
     told(row, column);
   };
+  const [terms, likely] = await Promise.all([equation(run, step, view, { text, head }), likeliest(run, step, text)]);
+  if (step.inputs.length && small(view)) tell(0, 0);
   return el(
     "article",
     { class: "look" },
@@ -119,9 +95,9 @@ export async function look(run, name) {
     links(run, "used by", run.users.get(name) || []),
     chooseHead(step, head),
     pager(step.shape, at, first),
-    await likeliest(run, step, text),
+    likely,
     run.before ? el("h3", {}, "after the change") : null,
-    draw(view, tell),
+    terms.length ? el("div", { class: "board" }, terms, el("figure", {}, el("figcaption", {}, symbol(step.symbol || "")), draw(view, tell))) : draw(view, tell),
     run.before ? await before(run, step, part, view) : null,
     readout,
     step.inputs.length ? changing(step, { head }, () => pointed) : null,
@@ -136,7 +112,7 @@ async function before(run, step, part, view) {
   const columns = view.columns;
   return [
     el("h3", {}, "before"),
-    draw({ ...view, peak: own.peak, kind: found.kind, value: (r, c) => found.array[r * columns + c] }),
+    draw({ ...view, peak: found.peak, kind: found.kind, value: (r, c) => found.array[r * columns + c] }),
   ];
 }
 
@@ -157,38 +133,6 @@ function telling(run, step, view, { text, head, first }, readout) {
       if (worked && number === asked) readout.append(el("span", { class: "worked" }, ` = ${worked}`));
     }, 60);
   };
-}
-
-async function lookAtParameter(run, name) {
-  const shape = run.parameters[name];
-  if (!shape) return el("p", { class: "note" }, `This run has no step called ${name}. Choose one from the list.`);
-  const now = state();
-  const first = { row: Number(now.row || 0), column: Number(now.column || 0) };
-  const at = { rows: shape.length > 1 ? 0 : null, columns: shape.length - 1 };
-  const parts = shape.map((size, axis) => {
-    const [most, from] = axis === at.rows ? [ROWS, first.row] : [COLUMNS, first.column];
-    return size > most ? `${from}:${from + most}` : ":";
-  });
-  const found = await numbers(run.run, name, parts.join(","));
-  const { peak } = await ask(`api/runs/${run.run}/parameters/${encodeURIComponent(name)}`);
-  const view = matrix(found, { peak, share: false, hidden: run.hidden, firstRow: first.row, firstColumn: first.column });
-  const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a number.");
-  let pointed = { row: 0, column: 0 };
-  const users = run.steps.filter((step) => step.inputs.includes(name)).map((step) => step.name);
-  return el(
-    "article",
-    { class: "look" },
-    el("h2", {}, name),
-    el("p", { class: "lead" }, `weights, ${shape.join(" × ")}`),
-    links(run, "used by", users),
-    pager(shape, at, first),
-    draw(view, (row, column) => {
-      pointed = { row: first.row + row, column: first.column + column };
-      readout.textContent = `${view.row(row)}, ${view.column(column)}: ${exact(view.value(row, column), view.kind)}`;
-    }),
-    readout,
-    changingWeight(name, shape, () => pointed),
-  );
 }
 
 /** The short name of a step, with its symbol. */

@@ -31,7 +31,8 @@ async function trying(work) {
   }
 }
 
-const key = (now, changed = now.edits) => JSON.stringify([now.model, now.text, now.context, now.task, changed]);
+const key = (now, changed = now.edits) =>
+  JSON.stringify([now.model, now.text, now.context, now.task, now.new, now.seed, now.target, now.rate, changed]);
 const known = (made) => {
   const found = { ...made, byName: new Map(made.steps.map((step) => [step.name, step])), users: new Map() };
   for (const step of found.steps) for (const name of step.inputs) found.users.set(name, [...(found.users.get(name) || []), step.name]);
@@ -41,44 +42,89 @@ const known = (made) => {
 async function follow(now) {
   $("training").setAttribute("aria-current", now.train === undefined ? "false" : "page");
   if (now.train !== undefined) {
-    $("answer").replaceChildren();
-    $("views").replaceChildren();
-    const page = await train(saying);
-    $("main").replaceChildren(page);
-    asked = "";
+    show(await train(saying));
     return;
   }
-  if (!now.model || now.text === undefined) return welcome();
+  if (!now.model || now.text === undefined) {
+    show(await welcome());
+    return;
+  }
   if (key(now) !== asked) await make(now);
-  if (run) await drawView(now);
+  if (run) await drawView(state());
+}
+
+// A page that is no run's.
+function show(page) {
+  asked = "";
+  $("main").removeAttribute("aria-busy");
+  for (const place of ["answer", "views"]) $(place).replaceChildren();
+  $("main").replaceChildren(...page);
+}
+
+// What the server is asked for by this state: a text of a model, and how it is gone on with.
+function wish(now) {
+  const options = {};
+  if (now.new) options.max_new_tokens = Number(now.new);
+  if (now.seed) options.seed = Number(now.seed);
+  return { model: now.model, text: now.text, context: now.context || null, task: now.task || null, options };
 }
 
 async function make(now) {
-  const body = { model: now.model, text: now.text, context: now.context || null, task: now.task || null };
-  const changes = edits(now);
   fillForm(now);
   saying(`${now.model} reads …`);
   asked = key(now);
-  const mine = asked;
-  if (!plain || plain.key !== key(now, null)) {
-    const opened = await ask(`api/models/${now.model}${now.task ? `?task=${now.task}` : ""}`);
-    if (["translation", "summarization", "generation"].includes(opened.task)) {
-      const strip = showTokens($("answer"));
-      for await (const token of stream(body)) if (mine === asked) strip.add(token);
+  $("main").setAttribute("aria-busy", "true");
+  try {
+    if (await made(now, asked)) {
+      $("main").removeAttribute("aria-busy");
+      saying("");
+      showAnswer($("answer"), run);
+      document.title = `${run.wanted || run.answer.said} · glassformer studio`;
     }
-    const made = await ask("api/runs", body);
-    if (mine !== asked) return;
-    plain = { ...known(made), key: key(now, null) };
+  } catch (error) {
+    if (asked === key(now)) {
+      asked = ""; // what failed may be asked again
+      $("main").removeAttribute("aria-busy");
+    }
+    throw error;
+  }
+}
+
+// Make the run, and what it was before anything was changed; false: something else was asked for meanwhile.
+async function made(now, mine) {
+  const body = wish(now);
+  const changes = edits(now);
+  if (now.target !== undefined) {
+    const learnt = await ask("api/runs", { ...body, target: now.target, learning_rate: now.rate ? Number(now.rate) : null, edits: changes });
+    if (mine === asked) [run, plain] = [known(learnt), null];
+    return mine === asked;
+  }
+  if (!plain || plain.key !== key(now, null)) {
+    const whole = await written(body, mine);
+    if (mine !== asked) return false;
+    plain = { ...known(whole), key: key(now, null) };
   }
   run = plain;
-  if (changes.length) {
-    const made = await ask("api/runs", { ...body, edits: changes });
-    if (mine !== asked) return;
-    run = { ...known(made), before: plain };
+  if (!changes.length) return true;
+  const changed = await ask("api/runs", { ...body, edits: changes });
+  if (mine === asked) run = { ...known(changed), before: plain };
+  return mine === asked;
+}
+
+// The run of a text. Of one that is written, the run of its first token is shown at once, and the words as they come.
+async function written(body, mine) {
+  const first = await ask("api/runs", { ...body, first: true });
+  if (!first.partial || mine !== asked) return first;
+  run = known(first);
+  $("answer").replaceChildren();
+  offer(run);
+  await drawView(state());
+  const strip = showTokens($("answer"));
+  for await (const token of stream(body)) {
+    if (mine !== asked) return first;
+    strip.add(token);
   }
-  saying("");
-  showAnswer($("answer"), run);
-  document.title = `${run.answer.said} · glassformer studio`;
+  return ask("api/runs", body);
 }
 
 async function drawView(now) {
@@ -90,15 +136,17 @@ async function drawView(now) {
       el("a", { class: "tool", href: address({ view: each, head: null, row: null, column: null }), "aria-current": each === name ? "page" : null }, title),
     ),
     el("button", { class: "tool", type: "button", onclick: () => trying(verify) }, "Does it add up?"),
-    el(
-      "span",
-      { class: "take" },
-      "Take: ",
-      takes.map(({ kind, title }) => el("button", { class: "chip", type: "button", onclick: () => trying(() => take(kind)) }, title)),
-    ),
+    el("details", { class: "take" }, el("summary", { class: "tool" }, "Take"), el("span", { id: "takes" })),
   );
+  showTakes();
+  offer(run);
   const drawn = await VIEWS[name][1](run);
   if (mine === drawing) $("main").replaceChildren(...[listed(), drawn].filter(Boolean));
+}
+
+function showTakes() {
+  const place = $("takes");
+  if (place) place.replaceChildren(...takes.map(({ kind, title }) => el("button", { class: "chip", type: "button", onclick: () => trying(() => take(kind)) }, title)));
 }
 
 async function take(kind) {
@@ -117,14 +165,25 @@ async function verify() {
 
 async function welcome() {
   const models = await ask("api/models");
-  $("main").replaceChildren(
+  const near = (name) => () => ask(`api/models/${name}`).catch(() => {}); // it is open by the time it is chosen
+  return [
     el("p", { class: "opening" }, "Choose a model and give it a text. Every number on the way to its answer can then be looked at."),
+    el(
+      "p",
+      { class: "doors" },
+      el("a", { class: "door", href: address({ model: "worked-example", text: "I love data science", view: "walk" }) }, el("b", {}, "Walk through a transformer"), "a translator of two dimensions, a step a screen, from words to words"),
+      el("a", { class: "door", href: address({ train: "worked-example" }) }, el("b", {}, "Watch it learn"), "the same translator from random numbers, one step at a time if you like"),
+    ),
+    el("h2", {}, "Models that are here"),
     el(
       "ul",
       { class: "shelf" },
-      models.map(({ name, says }) => el("li", {}, el("a", { href: address({ model: name, text: "I love data science", ...EXAMPLES[name] }) }, name), ` ${says}`)),
+      models.map(({ name, says }) =>
+        el("li", {}, el("a", { href: address({ model: name, text: "I love data science", ...EXAMPLES[name] }), onpointerenter: near(name), onfocus: near(name) }, name), ` ${says}`),
+      ),
     ),
-  );
+    el("p", { class: "note" }, "A folder with a checkpoint, or a model's name on the hub, can be typed into the field above."),
+  ];
 }
 
 const EXAMPLES = {
@@ -139,19 +198,37 @@ function fillForm(now) {
   $("model").value = now.model || "";
   $("text").value = now.text || "";
   $("context").value = now.context || "";
+  $("new").value = now.new || 16;
+  $("seed").value = now.seed || 0;
   $("beside").hidden = !now.context && now.model !== "answers";
 }
 
-async function start() {
-  const models = await ask("api/models");
-  takes = await ask("api/takes");
-  $("models").append(...models.map(({ name, says }) => el("option", { value: name }, says)));
+// What can be said beside the text depends on the task.
+function offer(run) {
+  $("writing").hidden = run.model.task !== "generation";
+  if (run.model.task === "answering") $("beside").hidden = false;
+}
+
+// The form as a state: a new text begins with nothing changed and nothing wanted.
+function askedFor() {
+  const [model, text, context] = ["model", "text", "context"].map((name) => $(name).value);
+  const writes = !$("writing").hidden;
+  const kept = { new: writes && $("new").value !== "16" ? $("new").value : null, seed: writes && $("seed").value !== "0" ? $("seed").value : null };
+  const forgotten = ["at", "step", "head", "row", "column", "edits", "train", "target", "rate", "task"];
+  return { model, text, context: context || null, ...kept, ...Object.fromEntries(forgotten.map((each) => [each, null])) };
+}
+
+function start() {
+  trying(async () => $("models").append(...(await ask("api/models")).map(({ name, says }) => el("option", { value: name }, says))));
+  trying(async () => {
+    takes = await ask("api/takes");
+    showTakes();
+  });
   $("ask").addEventListener("submit", (event) => {
     event.preventDefault();
-    const [model, text, context] = ["model", "text", "context"].map((name) => $(name).value);
     [asked, plain] = ["", null]; // the same text may be run again
     const before = location.hash;
-    go({ model, text, context: context || null, at: null, step: null, head: null, row: null, column: null, edits: null, train: null });
+    go(askedFor());
     if (location.hash === before) trying(() => follow(state()));
   });
   $("model").addEventListener("change", () => ($("beside").hidden = $("model").value !== "answers"));
@@ -172,4 +249,4 @@ async function start() {
   begin();
 }
 
-trying(start);
+start();

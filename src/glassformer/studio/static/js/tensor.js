@@ -1,6 +1,6 @@
 // One matrix of a step: numbers in a table where they fit, a heat map where they do not. Any step, any family.
 
-import { el, exact, short } from "./dom.js";
+import { el, exact, short, symbol } from "./dom.js";
 
 const WHOLE = 16; // up to so many columns the numbers themselves stand there
 const LONG = 64; // and up to so many rows
@@ -35,15 +35,15 @@ export function partOf(step, { text = 0, head = 0, rows = ":", columns = ":" } =
     .join(",");
 }
 
-/** A matrix to draw: its numbers, what rows and columns are called, what full colour means. */
-export function matrix(found, { rowNames, columnNames, peak, share, hidden, firstRow = 0, firstColumn = 0 }) {
+/** A matrix to draw: its numbers, and what rows and columns are called. */
+export function matrix(found, { rowNames, columnNames, share, hidden, firstRow = 0, firstColumn = 0 }) {
   const columns = found.shape.length ? found.shape[found.shape.length - 1] : 1;
   const rows = found.shape.length > 1 ? found.shape[found.shape.length - 2] : 1;
   return {
     kind: found.kind,
     rows,
     columns,
-    peak,
+    peak: found.peak,
     share,
     hidden,
     value: (r, c) => found.array[r * columns + c],
@@ -92,19 +92,39 @@ export function bitmap(view) {
 
 // ---------------------------------------------------------------- drawing
 
+/** Whether a matrix stands there with all its numbers. */
+export const small = (view) => view.columns <= WHOLE && view.rows <= LONG;
+
+/** A matrix that the server wrote out, under its symbol. */
+export function written(term, hidden) {
+  const columns = term.values[0].length;
+  const view = {
+    kind: term.whole ? "i4" : "f8",
+    rows: term.values.length,
+    columns,
+    peak: term.peak,
+    share: false,
+    hidden,
+    value: (r, c) => term.values[r][c],
+    row: (r) => (term.rows ? term.rows[r] : ""),
+    column: (c) => (term.columns ? term.columns[c] : ""),
+  };
+  return el("figure", {}, el("figcaption", {}, symbol(term.symbol)), table(view, () => {}, "term"));
+}
+
 /** Draw a matrix; `pick(row, column)` is told which number is pointed at or chosen. */
 export function draw(view, pick = () => {}) {
   const counted = view.kind === "i4" && view.rows === 1; // numbers of words or places: a colour says nothing of them
-  return (view.columns <= WHOLE || counted) && view.rows <= LONG ? table(view, pick) : heat(view, pick);
+  return small(view) || (counted && view.rows <= LONG) ? table(view, pick) : heat(view, pick);
 }
 
-function table(view, pick) {
+function table(view, pick, kind = "numbers") {
   const body = el("tbody");
   for (let r = 0; r < view.rows; r++) {
     const cells = [];
     for (let c = 0; c < view.columns; c++) {
       const value = view.value(r, c);
-      const tone = toneOf(view, value);
+      const tone = view.kind === "i4" ? null : toneOf(view, value);
       // never so strong that the number on it could not be read
       const style = tone ? `background:rgba(${tone.rgb.join(",")},${(tone.strength * 0.55).toFixed(3)})` : null;
       cells.push(
@@ -121,11 +141,11 @@ function table(view, pick) {
         ),
       );
     }
-    body.append(el("tr", {}, el("th", { scope: "row" }, view.row(r)), cells));
+    body.append(el("tr", { class: r === view.here ? "here" : null }, el("th", { scope: "row" }, view.row(r)), cells));
   }
   const names = [];
   for (let c = 0; c < view.columns; c++) names.push(el("th", { scope: "col" }, view.column(c)));
-  const node = el("table", { class: "numbers" }, el("thead", {}, el("tr", {}, el("td"), names)), body);
+  const node = el("table", { class: kind }, el("thead", {}, el("tr", {}, el("td"), names)), body);
   const chosen = (target) => {
     const cell = target.closest("td[data-row]");
     if (cell) pick(Number(cell.dataset.row), Number(cell.dataset.column));

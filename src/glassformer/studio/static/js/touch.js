@@ -15,10 +15,11 @@ const add = (edit) => go(withEdits([...edits(), edit]));
 
 /** An edit in words. */
 export function worded(edit) {
-  const where = ["head", "position", "key_position", "neuron", "row", "column"]
+  const where = ["head", "position", "key_position", "neuron", "word", "row", "column"]
     .filter((key) => edit[key] !== undefined && edit[key] !== null)
     .map((key) => `${key.replace("_", " ")} ${edit[key]}`)
     .join(", ");
+  if (edit.kind === "word") return `the row of “${edit.text}” for “${edit.word}” in ${edit.name}`;
   const what = {
     zero: "nothing in place of",
     mean: "its mean in place of",
@@ -105,5 +106,23 @@ export function changingWeight(name, shape, at) {
       " by ",
       number,
     ),
+  );
+}
+
+/** The row of a word: one of its numbers, or all of them from another word. */
+export function changingWord(name, chosen, at) {
+  const number = el("input", { type: "number", step: "any", value: "0", "aria-label": "the number to put there" });
+  const word = el("input", { type: "text", value: chosen || "", placeholder: "a word", "aria-label": "the word whose row is changed" });
+  const other = el("input", { type: "text", placeholder: "another word", "aria-label": "the word whose row is taken" });
+  const spot = () => {
+    const { word: pointed, column } = at();
+    return { word: pointed, column };
+  };
+  return el(
+    "details",
+    { class: "touch" },
+    el("summary", {}, "Change it"),
+    el("p", {}, el("button", { class: "tool", type: "button", onclick: () => add({ kind: "weight", name, ...spot(), to: Number(number.value) }) }, "replace the number pointed at last"), " by ", number),
+    el("p", {}, "read ", word, " as if it were ", other, " ", el("button", { class: "tool", type: "button", onclick: () => add({ kind: "word", name, word: word.value, text: other.value }) }, "take its row")),
   );
 }

@@ -1,7 +1,8 @@
 // Training from the page: a recipe, a file, and what the model makes of one sentence while it learns.
 
-import { ask, events, Refused } from "./api.js";
+import { ask, events, Refused, send } from "./api.js";
 import { el, short } from "./dom.js";
+import { lesson } from "./lesson.js";
 import { address, go, state } from "./store.js";
 import { bitmap } from "./tensor.js";
 
@@ -10,15 +11,16 @@ let following = null; // what stops listening to the run that was shown before
 
 /** The page on which a training is started or followed. */
 export async function train(say) {
-  const number = Number(state().train);
+  const { train: which } = state();
   if (following) following.abort();
-  return number ? followed(number, say) : form(say);
+  if (which === "worked-example") return lesson((work) => tried(work, say), send);
+  return [await (Number(which) ? followed(Number(which), say) : form(say))];
 }
 
 // ---------------------------------------------------------------- starting one
 
 async function form(say) {
-  const recipes = await ask("api/recipes");
+  const [recipes, others] = await Promise.all(["api/recipes", "api/trainings"].map((path) => ask(path)));
   const recipe = el("textarea", { rows: 22, spellcheck: "false", "aria-label": "Recipe" });
   const kind = el(
     "select",
@@ -31,7 +33,7 @@ async function form(say) {
   const probe = el("input", { type: "text", placeholder: "a sentence to look at while it learns", "aria-label": "Sentence to look at" });
   const begin = async () => {
     const data = folder.value ? [folder.value] : [];
-    if (file.files[0]) data.push(`train=${await sent(file.files[0])}`);
+    if (file.files[0]) data.push(`train=${await send(file.files[0])}`);
     if (!data.length) throw new Refused("there is nothing to learn from; choose a file or name a folder");
     const started = await ask("api/trainings", { recipe: recipe.value, data, probe: probe.value || null });
     go({ train: started.training });
@@ -40,6 +42,10 @@ async function form(say) {
     "section",
     { class: "train" },
     el("h2", {}, "Train a model"),
+    others.length
+      ? el("div", { class: "links" }, el("span", { class: "what" }, "begun before"), others.map((each) => el("a", { class: "chip", href: address({ train: each.training }) }, `training ${each.training}: ${each.task}, ${each.state}`)))
+      : null,
+    el("p", {}, el("a", { href: address({ train: "worked-example" }) }, "Watch the worked example learn"), ", one step at a time, or train a model of your own:"),
     el("p", { class: "opening" }, "Choose what is to be learnt and a file of examples. The recipe says everything else, and every line of it may be changed."),
     el("p", {}, el("label", {}, "What is learnt ", kind)),
     el("p", {}, el("label", {}, "Examples ", file), " ", folder),
@@ -47,13 +53,6 @@ async function form(say) {
     recipe,
     el("p", {}, el("button", { class: "go", type: "button", onclick: () => tried(begin, say) }, "Train")),
   );
-}
-
-async function sent(file) {
-  const response = await fetch(`api/files/${encodeURIComponent(file.name)}`, { method: "PUT", body: file });
-  const answer = await response.json();
-  if (!response.ok) throw new Refused(answer.error);
-  return answer.file;
 }
 
 async function tried(work, say) {
@@ -79,15 +78,21 @@ async function followed(number, say) {
   const probe = el("div", { class: "grids" });
   const seen = { records: [], probes: [], latest: new Map() };
 
-  const wanted = (what, title) =>
-    el("button", { class: "tool", type: "button", onclick: () => tried(async () => stand(await ask(`api/trainings/${number}/${what}`, {})), say) }, title);
+  const button = (title, work) => el("button", { class: "tool", type: "button", onclick: () => tried(work, say) }, title);
+  const wanted = (what, title) => button(title, async () => stand(await ask(`api/trainings/${number}/${what}`, {})));
+  const into = (title, more) =>
+    button(title, async () => {
+      const model = await ask(`api/trainings/${number}/moment`, {});
+      go({ train: null, model: model.name, text: described.probe || "I love data science", ...more });
+    });
+  const look = () => [into("look into it as it stands", { view: "walk" }), described.target ? into("look at its next step", { view: "learn", target: described.target }) : ""];
   const stand = (now) => {
     standing.textContent = `${now.task}, ${now.state}${now.refusal ? `: ${now.refusal}` : ""}`;
     const sizes = Object.entries(now.sizes).map(([name, size]) => `${size.toLocaleString("en")} ${name}`);
     if (sizes.length) standing.append(el("br"), sizes.join(", "));
     buttons.replaceChildren(
       ...(now.state === "running" || now.state === "preparing" ? [wanted("hold", "hold"), wanted("stop", "stop")] : []),
-      ...(now.state === "held" ? [wanted("run", "go on"), wanted("stop", "stop")] : []),
+      ...(now.state === "held" ? [wanted("step", "one step"), wanted("run", "go on"), wanted("stop", "stop"), ...look()] : []),
       ...(now.state === "stopped" ? [wanted("run", "go on from the last checkpoint")] : []),
       ...(now.model ? [el("a", { class: "tool", href: address({ train: null, model: now.model, text: now.probe || "I love data science", view: "walk" }) }, "look into it")] : []),
       el("a", { class: "tool", href: address({ train: 0 }) }, "another training"),

@@ -3,13 +3,15 @@
 import { numbers } from "./api.js";
 import { beams } from "./beams.js";
 import { el } from "./dom.js";
+import { learn } from "./learn.js";
 import { look, namesOf, titled } from "./look.js";
 import { address, state } from "./store.js";
 import { understand } from "./understand.js";
 import { bitmap, draw, heads, layout, matrix, partOf } from "./tensor.js";
 
 const always = () => true;
-const writes = (run) => ["translation", "summarization", "generation"].includes(run.model.task);
+const writes = (run) => ["translation", "summarization", "generation"].includes(run.model.task) && !run.wanted;
+const SIGHT = 96; // positions of a thumbnail: of longer texts every second, third, ... is fetched
 
 /** name -> its title, what draws it, and for which runs there is such a view. */
 export const VIEWS = {
@@ -17,7 +19,8 @@ export const VIEWS = {
   map: ["Map", map, always],
   attention: ["Attention", attention, always],
   beams: ["Beams", beams, writes],
-  understand: ["Understand", understand, always],
+  understand: ["Understand", understand, (run) => !run.wanted],
+  learn: ["Learn", learn, (run) => run.model.task !== "hidden"],
 };
 
 // ---------------------------------------------------------------- walk: a step a screen
@@ -102,7 +105,7 @@ async function map(run) {
 // ---------------------------------------------------------------- attention: all heads at a glance, one as lines
 
 async function attention(run) {
-  const layers = run.steps.filter((step) => step.name.endsWith(".weights") && step.axes.includes("H"));
+  const layers = run.steps.filter((step) => step.name.endsWith("_attention.weights") && step.share);
   if (!layers.length) return el("p", { class: "note" }, "This run has no attention.");
   const chosen = run.byName.get(state().step || "") || layers[layers.length - 1];
   const step = layers.includes(chosen) ? chosen : layers[layers.length - 1];
@@ -111,22 +114,24 @@ async function attention(run) {
   return el("section", { class: "attention" }, el("div", { class: "grids" }, grids), await oneHead(run, step, head));
 }
 
+// All heads of a layer, fetched together.
 async function strip(run, layer, chosen, head) {
-  const thumbs = [];
-  for (let each = 0; each < heads(layer); each++) {
-    const view = await viewOf(run, layer, each);
-    const picture = bitmap(view);
-    picture.classList.add("thumb");
-    const here = layer === chosen && each === head;
-    thumbs.push(
-      el(
-        "a",
-        { href: address({ view: "attention", step: layer.name, head: each }), "aria-current": here ? "true" : null, title: `${layer.name}, head ${each}` },
-        picture,
-      ),
-    );
-  }
+  const [rows, columns] = layer.shape.slice(-2);
+  const each = Math.ceil(Math.max(rows, columns) / SIGHT);
+  const every = `::${each}`;
+  const found = await numbers(run.run, layer.name, `0,:,${every},${every}`);
+  const [count, high, wide] = found.shape;
   const parts = layer.name.split(".");
+  const thumbs = [];
+  for (let number = 0; number < count; number++) {
+    const from = number * high * wide;
+    const one = { ...found, shape: [high, wide], array: found.array.subarray(from, from + high * wide) };
+    const picture = bitmap(matrix(one, { share: true, hidden: run.hidden }));
+    picture.classList.add("thumb");
+    const here = layer === chosen && number === head;
+    const title = `${layer.name}, head ${number}${each > 1 ? `, one position in ${each}` : ""}`;
+    thumbs.push(el("a", { href: address({ view: "attention", step: layer.name, head: number }), "aria-current": here ? "true" : null, title, "aria-label": title }, picture));
+  }
   return el("div", { class: "row" }, el("span", { class: "what" }, `${parts[0]} ${parts[2]} ${parts[3].replace("_attention", "")}`), thumbs);
 }
 
@@ -135,7 +140,6 @@ async function viewOf(run, step, head) {
   return matrix(await numbers(run.run, step.name, partOf(step, { head })), {
     rowNames: namesOf(run, step, at.rows),
     columnNames: namesOf(run, step, at.columns),
-    peak: step.peak,
     share: true,
     hidden: run.hidden,
   });
