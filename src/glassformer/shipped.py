@@ -1,4 +1,4 @@
-"""The models inside the package, found without loading anything."""
+"""The models and recipes inside the package, found without loading anything."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +13,12 @@ def shipped() -> dict[str, Path]:
 def cards() -> dict[str, str]:
     """Name -> what its card says first."""
     return {name: says(folder) for name, folder in shipped().items()}
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Task -> a recipe for a file of its examples and two processor cores."""
+    place = Path(str(files("glassformer") / "recipes"))
+    return {file.stem: file for file in sorted(place.glob("*.toml"))}
 
 
 def says(folder: Path) -> str:

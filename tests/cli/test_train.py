@@ -281,3 +281,13 @@ def test_lines_that_do_not_fit_are_told(capsys: pytest.CaptureFixture[str]) -> N
     assert first == "8 lines were left out"
     assert second == "  pairs.tsv, line 1: it has 1 columns, not 2"
     assert len(rest) == 4
+
+
+def test_a_task_names_its_recipe_which_can_be_shown(call: Call, tmp_path: Path) -> None:
+    shown = call("train", "classification", "--show", "--set", "training.max_minutes=5")
+    assert shown.code == 0
+    written = Recipe.parse(shown.out)
+    assert written.task == "classification"
+    assert written.training.max_minutes == 5
+    assert_refused(call("train", "classification"), "--data is missing")
+    assert_refused(call("train", "classification", "--data", "reviews.csv"), "--out is missing")

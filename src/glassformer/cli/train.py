@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     multiple=True,
-    required=True,
-    metavar="FOLDER",
-    help="Folder that holds the files which the recipe names, or the hub name of a data set; "
+    metavar="DATA",
+    help="A file of examples; a folder that holds the files which the recipe names; or the hub name of a data set. "
     "train=FILE, dev=FILE or test=FILE replace the files of one role.",
 )
-@click.option("--out", required=True, metavar="RUN", help="New folder for the run; never overwritten.")
+@click.option("--out", metavar="RUN", help="New folder for the run; never overwritten.")
 @click.option("--resume", is_flag=True, help="Go on with the run in that folder from its last checkpoint.")
 @click.option(
     "--set",
@@ -40,24 +39,36 @@ if TYPE_CHECKING:
     metavar="N,N,...",
     help="Train once with each of these seeds, into RUN/seed-N, and tell the mean and spread of the figures.",
 )
+@click.option("--show", is_flag=True, help="Print the recipe as it would be used, and train nothing.")
 @device_option
 def train(
     recipe: str,
     data: tuple[str, ...],
-    out: str,
+    out: str | None,
     resume: bool,
     changes: tuple[str, ...],
     seeds: str | None,
+    show: bool,
     device: str,
 ) -> None:
     """Train a model by a recipe into a run folder.
 
-    RECIPE is a TOML file; the trained model is RUN/best, a folder that every other command takes as --model. Where the
-    recipe names test files, they are scored at the end with the best weights.
+    RECIPE is a TOML file, or a task whose recipe ships: answering, classification, generation, summarization, tagging,
+    translation. The trained model is RUN/best, a folder that every other command takes as --model. Where the recipe
+    names test files, they are scored at the end with the best weights.
+
+    \b
+    glassformer train classification --data reviews.csv --out runs/reviews
+    glassformer train classification --show > recipe.toml       # to change it
     """
     from glassformer.training.recipe import Recipe
 
     written = changed(Recipe.read(recipe), changes)
+    if show:
+        click.echo(written.to_toml(), nl=False)
+        return
+    if not data or out is None:
+        raise click.UsageError(f"{'--data' if not data else '--out'} is missing; train needs data and a new folder")
     if seeds is None:
         run_one(written, data, out, resume, device)
         click.echo(str(finished_model(Path(out))))

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from glassformer import __version__
 from glassformer.errors import InputError
-from glassformer.studio.front import STATIC, page
+from glassformer.shipped import shipped_recipes
+from glassformer.studio.front import page
 from glassformer.studio.runs import Runs, Wish
 from glassformer.studio.shelf import Opened, Shelf
 from glassformer.studio.streams import tokens
@@ -201,7 +202,7 @@ def create_app(*, own_files: bool = True) -> FastAPI:
 
     @app.get("/api/recipes")
     def recipes() -> dict[str, str]:
-        return {path.stem: path.read_text("utf-8") for path in sorted((STATIC / "recipes").glob("*.toml"))}
+        return {task: file.read_text("utf-8") for task, file in shipped_recipes().items()}
 
     @app.put("/api/files/{name}")
     async def file(name: str, request: Request) -> dict[str, str]:

@@ -18,6 +18,7 @@ from glassformer.model import Transformer
 from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
 from glassformer.training.loss import Loss, Objective, TokenLoss
 from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
+from glassformer.training.precision import chosen
 from glassformer.training.progress import Progress, Window
 from glassformer.training.random_state import random_state, set_random_state
 from glassformer.training.recipe import TrainingTable
@@ -96,7 +97,8 @@ class _Run:
         self.device = next(self.model.parameters()).device
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
         self.schedule = Schedule.of(self.training)
-        self.utilization = Utilization(self.model, self.training.precision)
+        self.precision = chosen(self.training.precision, self.device)
+        self.utilization = Utilization(self.model, self.precision)
         self.model.recompute_layers(self.training.gradient_checkpointing)
         self.progress = Progress()
         self.random: dict[str, Tensor] | None = None  # to be put back before the next batch is made
@@ -215,7 +217,7 @@ class _Run:
         progress.seconds = self.clock() - self.opened
 
     def _precision(self) -> AbstractContextManager[Any]:
-        if self.training.precision == "bfloat16":
+        if self.precision == "bfloat16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 

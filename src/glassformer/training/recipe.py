@@ -13,6 +13,7 @@ from glassformer.config import TransformerConfig
 from glassformer.data.reading import Reading
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
+from glassformer.shipped import shipped_recipes
 
 T = TypeVar("T")
 Names = str | tuple[str, ...]
@@ -158,7 +159,9 @@ class TrainingTable:
     class_weights: Literal["none", "balanced"] = option(
         "balanced: rare labels weigh more, so that each label weighs as much as the others", "none"
     )
-    precision: Literal["float32", "bfloat16"] = option("number format of the matrix products", "float32")
+    precision: Literal["float32", "bfloat16", "auto"] = option(
+        "number format of the matrix products; auto: bfloat16 where the device multiplies it", "float32"
+    )
     gradient_checkpointing: bool = option(
         "keep only what enters each layer and compute the rest again on the way back: less memory, a third more time",
         False,
@@ -236,11 +239,15 @@ class Recipe:
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """The recipe in a TOML file."""
+        """The recipe in a TOML file, or that of the task of this name which ships."""
+        known = shipped_recipes()
+        file = known.get(str(path), Path(path))
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8")
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror}; expected a recipe, a TOML file") from error
+            raise InputError(
+                f"{path}: {error.strerror}; expected a recipe, a TOML file, or one of {', '.join(known)}"
+            ) from error
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path}: not UTF-8 text ({error.reason}); expected a recipe, a TOML file"

@@ -38,10 +38,11 @@ class Place:
 def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
     """Where each role's files are.
 
-    `given` is a folder, the hub name of a repository that holds such files, or `hub:OWNER/NAME`, a data set whose
-    splits are the roles; `train=FILE`, `dev=FILE`, `test=FILE` replace a role's files (twice for parallel texts: first
-    the source, then the target).
+    `given` is a folder, a file to learn from, the hub name of a repository that holds such files, or
+    `hub:OWNER/NAME`, a data set whose splits are the roles; `train=FILE`, `dev=FILE`, `test=FILE` replace a role's
+    files (twice for parallel texts: first the source, then the target).
     """
+    given = [f"train={each}" if Path(each).is_file() else each for each in given]
     named: dict[str, Names] = {role: names for role in ROLES if (names := getattr(table, role)) is not None}
     own = {role: place for role in ROLES if (place := _own_place(role, given)) is not None}
     rest = [each for each in given if each.partition("=")[0] not in ROLES]
@@ -50,7 +51,7 @@ def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
             f"{' and '.join(rest)} were both given as data; give one folder, or train=FILE dev=FILE"
         )
     if not rest and "train" not in own:
-        raise InputError("no data was given to train on; give a folder, a hub name or train=FILE")
+        raise InputError("no data was given to train on; give a folder, a file or a hub name")
     if not rest:
         return own
     if rest[0].startswith(HUB):
