@@ -63,6 +63,29 @@ def with_head(
     return replace(checkpoint, transformer=new, raw=raw, labels=tuple(labels)), drawn
 
 
+def widened(checkpoint: Checkpoint, d_ff: int) -> Checkpoint:
+    """The same answers from wider feed-forward layers, which have more to learn with.
+
+    New hidden numbers are drawn, and what reads them begins at zero. Chen et al. 2016 (Net2Net), section 2.
+    """
+    old = checkpoint.transformer
+    if checkpoint.family != "transformer" or d_ff < old.config.d_ff:
+        raise InputError(
+            f"[model] d_ff is {d_ff} beside start; a {checkpoint.family} with d_ff {old.config.d_ff} cannot get that: "
+            "only models that were trained here from random weights can be widened, and none made narrower"
+        )
+    raw = {**checkpoint.raw, "d_ff": d_ff}
+    new = Transformer(replace(old.config, d_ff=d_ff))
+    own = dict(old.named_parameters())
+    with torch.no_grad():
+        for name, parameter in new.named_parameters():
+            was = own[name]
+            if name.endswith("feed_forward.down.weight"):
+                parameter.zero_()
+            parameter[tuple(map(slice, was.shape))] = was
+    return replace(checkpoint, transformer=new, raw=raw)
+
+
 def head_drawn(config: TransformerConfig) -> Transformer:
     """A model of which only the head is drawn; its body waits for the numbers of another."""
     with Undrawn():

@@ -289,5 +289,6 @@ def test_a_task_names_its_recipe_which_can_be_shown(call: Call, tmp_path: Path) 
     written = Recipe.parse(shown.out)
     assert written.task == "classification"
     assert written.training.max_minutes == 5
+    assert "max_minutes = 5.0  # end after this much time, counted across resumes" in shown.out.splitlines()
     assert_refused(call("train", "classification"), "--data is missing")
     assert_refused(call("train", "classification", "--data", "reviews.csv"), "--out is missing")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     metavar="N,N,...",
     help="Train once with each of these seeds, into RUN/seed-N, and tell the mean and spread of the figures.",
 )
-@click.option("--show", is_flag=True, help="Print the recipe as it would be used, and train nothing.")
+@click.option("--show", is_flag=True, help="Print the whole recipe, what each line means beside it, and train nothing.")
 @device_option
 def train(
     recipe: str,
@@ -65,7 +65,7 @@ def train(
 
     written = changed(Recipe.read(recipe), changes)
     if show:
-        click.echo(written.to_toml(), nl=False)
+        click.echo(written.to_toml(explained=True), nl=False)
         return
     if not data or out is None:
         raise click.UsageError(f"{'--data' if not data else '--out'} is missing; train needs data and a new folder")

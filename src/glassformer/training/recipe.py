@@ -276,13 +276,22 @@ class Recipe:
         values: dict[str, Any] = _plain(self)
         return values
 
-    def to_toml(self) -> str:
-        """The recipe as a TOML text, defaults included: what ran stays written even if defaults change."""
+    def to_toml(self, *, explained: bool = False) -> str:
+        """The recipe as a TOML text, defaults included: what ran stays written even if defaults change.
+
+        `explained`: with what each line means behind it.
+        """
+        said = descriptions() if explained else {}
+
+        def line(table: str, key: str, value: Any) -> str:
+            meaning = said.get(table, {}).get(key)
+            return f"{key} = {_toml(value)}" + (f"  # {meaning}" if meaning else "")
+
         values = self.to_dict()
-        lines = [f"{key} = {_toml(value)}" for key, value in values.items() if not isinstance(value, dict)]
+        lines = [line("", key, value) for key, value in values.items() if not isinstance(value, dict)]
         for name, table in values.items():
             if isinstance(table, dict):
-                lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+                lines += ["", f"[{name}]", *(line(name, key, value) for key, value in table.items())]
         return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from glassformer.families.family import LABEL_HEADS, label_keys
 from glassformer.families.transformer import TRANSFORMER
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint, resolve
-from glassformer.surgery import class_with, with_head
+from glassformer.surgery import class_with, widened, with_head
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.recipe import ModelTable, Recipe
 
@@ -115,17 +115,20 @@ def continued(
     recipe: Recipe, origin: Origin, labels: Sequence[str], decided: Mapping[str, Any]
 ) -> tuple[Checkpoint, list[str]]:
     """The trained model under the task's head, and the parameters that are drawn anew."""
-    for name in recipe.model.overrides:
+    fields, checkpoint = dict(recipe.model.overrides), origin.checkpoint
+    if "d_ff" in fields:
+        checkpoint = widened(checkpoint, fields.pop("d_ff"))
+    for name in fields:
         if name not in TRAINABLE:
             raise InputError(
                 f"[model] gives {name} beside start; a trained model keeps its sizes, only {', '.join(TRAINABLE)} "
-                "may be given"
+                "may be given, and a larger d_ff"
             )
     head = decided["head"]
     return with_head(
-        origin.checkpoint,
+        checkpoint,
         head,
         labels if head in LABEL_HEADS else (),
         next_sentence=decided.get("next_sentence", False),
-        **recipe.model.overrides,
+        **fields,
     )

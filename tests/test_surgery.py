@@ -1,0 +1,57 @@
+"""A trained body made wider answers as before, and has more to learn with."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from glassformer import adapters
+from glassformer.errors import InputError
+from glassformer.pretrained import Checkpoint, load_transformer, save
+from glassformer.shipped import shipped
+from glassformer.surgery import widened
+
+
+@pytest.fixture(scope="module")
+def translator() -> Checkpoint:
+    return adapters.load_whole(shipped()["tatoeba-en-fr"])
+
+
+def test_wider_layers_say_the_same(translator: Checkpoint) -> None:
+    width = translator.transformer.config.d_ff + 100
+    wide = widened(translator, width)
+    source, target = torch.randint(5, 4000, (3, 9)), torch.randint(5, 4000, (3, 7))
+    narrow_model, wide_model = translator.transformer.double().eval(), wide.transformer.double().eval()
+    with torch.inference_mode():
+        assert (narrow_model(source, target) - wide_model(source, target)).abs().max() < 1e-12
+    assert wide.transformer.config.d_ff == width
+
+
+def test_what_is_new_learns(translator: Checkpoint) -> None:
+    """The maps that read new numbers are zero and have a gradient; the maps that make them are drawn."""
+    narrow = translator.transformer.config.d_ff
+    model = widened(translator, narrow + 100).transformer.float().train()
+    model(torch.randint(5, 4000, (3, 9)), torch.randint(5, 4000, (3, 7))).logsumexp(-1).sum().backward()
+    layer = model.encoder.layers[0].feed_forward
+    assert not layer.down.weight[:, narrow:].any()
+    assert layer.down.weight.grad[:, narrow:].abs().max() > 0
+    assert layer.up.weight[narrow:].abs().max() > 0
+
+
+def test_a_wider_model_is_saved_and_read(translator: Checkpoint, tmp_path: Path) -> None:
+    wide = widened(translator, translator.transformer.config.d_ff + 64)
+    save(wide, tmp_path / "wide")
+    again = load_transformer(tmp_path / "wide").transformer
+    assert again.config.d_ff == wide.transformer.config.d_ff
+    assert all(
+        torch.equal(value, wide.transformer.state_dict()[name].to(value.dtype))
+        for name, value in again.state_dict().items()
+    )
+
+
+def test_none_is_made_narrower_or_published_wider(translator: Checkpoint) -> None:
+    with pytest.raises(InputError, match="none made narrower"):
+        widened(translator, 8)
+    encoder = adapters.load_whole(shipped()["minilm-l6"])
+    with pytest.raises(InputError, match="a bert with d_ff 1536 cannot get that"):
+        widened(encoder, 4096)
