@@ -1,111 +1,23 @@
 """The page in a real browser: what it shows is what the trace holds. Left out where there is no Chromium."""
 
-import shutil
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-import uvicorn
-from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+from tests.studio.chromium import NEEDED, WAIT, Open, numbers_in, reads, screen, seen
+from tests.studio.test_training import FILMS, RECIPE
 
 import glassformer as gf
 from glassformer.inspection import weight
-from glassformer.studio.app import create_app
-from glassformer.studio.safety import Guard
-from glassformer.studio.server import bound
 
-from .test_training import FILMS, RECIPE
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver here"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-REDRAWN = (NoSuchElementException, StaleElementReferenceException)  # while one looks
-WAIT = 30  # seconds; a machine may be busy
-
-Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    listener, place = bound("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(Guard(create_app(), place.port), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield place.address
-    server.should_exit = True
-    thread.join(timeout=10)
-    listener.close()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, "--window-size=1300,950", f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture
-def page(browser: Any, address: str) -> Iterator[Open]:
-    def opened(**state: Any) -> Any:
-        browser.get("about:blank")
-        browser.get(address + ("#" + urlencode(state) if state else ""))
-        return browser
-
-    yield opened
-    wrong = [each for each in browser.get_log("browser") if each["level"] == "SEVERE"]
-    assert not [each for each in wrong if "400 (Bad Request)" not in each["message"]]
-
-
-def seen(browser: Any, selector: str) -> Any:
-    """An element, once the run is whole."""
-    return WebDriverWait(browser, WAIT).until(
-        lambda driver: (
-            not driver.find_elements(By.CSS_SELECTOR, "[aria-busy]") and driver.find_element(By.CSS_SELECTOR, selector)
-        ),
-        selector,
-    )
-
-
-def reads(browser: Any, selector: str, text: str) -> None:
-    waiting = WebDriverWait(browser, WAIT, ignored_exceptions=REDRAWN)
-    waiting.until(
-        lambda driver: (
-            not driver.find_elements(By.CSS_SELECTOR, "[aria-busy]")
-            and text in driver.find_element(By.CSS_SELECTOR, selector).text
-        ),
-        f"{selector}: {text}",
-    )
-
-
-def numbers_in(browser: Any) -> list[list[float]]:
-    rows = browser.find_elements(By.CSS_SELECTOR, "table.numbers tbody tr")
-    titles = [[cell.get_attribute("title") for cell in row.find_elements(By.TAG_NAME, "td")] for row in rows]
-    return [[float(title.replace("−", "-")) for title in row] for row in titles]
+pytestmark = NEEDED
 
 
 def test_the_shelf_opens_a_model(page: Open) -> None:
-    browser = page()
+    browser: Any = page()
     seen(browser, ".shelf a[href*='worked-example']").click()
     reads(browser, "#answer .whole", "j' aime la science des données")
 
@@ -238,12 +150,12 @@ def test_a_training_is_watched_from_the_page(page: Open, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("width", [390, 1300])
-@pytest.mark.parametrize("view", ["walk", "map", "attention"])
+@pytest.mark.parametrize("view", ["walk", "map", "attention", "understand", "learn"])
 def test_nothing_is_wider_than_the_window(page: Open, width: int, view: str, tmp_path: Path) -> None:
     browser = page(model="sentiment", text="What a waste of an evening.", view=view)
-    browser.set_window_size(width, 950)
+    screen(browser, width, 950)
     seen(browser, "#main h2")
     wide = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
     browser.save_screenshot(str(tmp_path / f"{view}-{width}.png"))
-    browser.set_window_size(1300, 950)
+    screen(browser, 1300, 950)
     assert wide <= 0

@@ -4,15 +4,15 @@ Importing them takes longer than all that follows, so it happens in a thread whi
 """
 
 import asyncio
+import mimetypes
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse
-from starlette.routing import Mount
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, get_route_path
 from starlette.types import Receive, Scope, Send
 
 from glassformer.shipped import cards
@@ -21,10 +21,28 @@ STATIC = Path(str(files("glassformer") / "studio" / "static"))
 SHARED = Path(str(files("glassformer") / "show" / "assets"))
 
 
+class Files:
+    """The files of a folder, read once: they are small, and handed out without waiting for a thread or for the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        self.held = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One of them; a folder is its index.html."""
+        name = get_route_path(scope).lstrip("/") or "index.html"
+        content = self.held.get(name) if scope["method"] in ("GET", "HEAD") else None
+        if content is None:
+            await PlainTextResponse(f"the studio has no file {name}", 404)(scope, receive, send)
+            return
+        kind = mimetypes.guess_type(name)[0] or "text/plain"
+        headers = {"cache-control": "no-cache"}  # after an update the page is the new one
+        await Response(content, media_type=kind, headers=headers)(scope, receive, send)
+
+
 def page() -> list[Mount]:
     """The files of the page, and those that it shares with the pages that stand alone."""
-    shared, own = StaticFiles(directory=SHARED), StaticFiles(directory=STATIC, html=True)
-    return [Mount("/shared", shared, name="shared"), Mount("/", own, name="page")]
+    return [Mount("/shared", Files(SHARED), name="shared"), Mount("/", Files(STATIC), name="page")]
 
 
 def listed(others: tuple[str, ...] = ()) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from glassformer.studio.shelf import Opened
 from glassformer.text.tokenizer import Tokenizer
 
 TABLES = ("tokens.weight", "source_tokens.weight", "head.output.weight")  # parameters with a row for each word
-MOST = 512  # rows that are named at once
+MOST = 1024  # rows that are named at once
 
 
 def tokenizer_of(opened: Opened, parameter: str) -> Tokenizer | None:

@@ -14,12 +14,15 @@ export function showTokens(box) {
   };
 }
 
+// An end of a line and a space, where they are tokens of their own.
+const visible = (token) => token.replaceAll("\n", "↵").replace(/^ $/, "␣");
+
 function word(token) {
-  const others = token.alternatives.map((each) => el("li", {}, `${each.token} ${percent(each.probability)}`));
+  const others = token.alternatives.map((each) => el("li", {}, `${visible(each.token)} ${percent(each.probability)}`));
   return el(
     "span",
     { class: "token", tabindex: 0, style: `--sure:${token.probability}`, "data-probability": token.probability },
-    token.token,
+    visible(token.token),
     el("span", { class: "others" }, el("p", {}, percent(token.probability)), el("ul", {}, others)),
   );
 }

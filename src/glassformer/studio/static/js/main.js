@@ -14,6 +14,7 @@ let run = null; // the run that is looked at
 let plain = null; // the same run before anything was changed
 let asked = ""; // what it was asked, as one text
 let drawing = 0;
+let shelf = null; // the list of models, while it is on its way
 let takes = []; // the kinds of files in which a run can be taken home
 
 const saying = (sentence, refused = false) => {
@@ -49,8 +50,13 @@ async function follow(now) {
     show(await welcome());
     return;
   }
-  if (key(now) !== asked) await make(now);
-  if (run) await drawView(state());
+  const fresh = key(now) !== asked;
+  try {
+    if (fresh) await make(now);
+    if (run) await drawView(state());
+  } finally {
+    if (fresh && ["", key(now)].includes(asked)) $("main").removeAttribute("aria-busy");
+  }
 }
 
 // A page that is no run's.
@@ -76,16 +82,12 @@ async function make(now) {
   $("main").setAttribute("aria-busy", "true");
   try {
     if (await made(now, asked)) {
-      $("main").removeAttribute("aria-busy");
       saying("");
       showAnswer($("answer"), run);
       document.title = `${run.wanted || run.answer.said} · glassformer studio`;
     }
   } catch (error) {
-    if (asked === key(now)) {
-      asked = ""; // what failed may be asked again
-      $("main").removeAttribute("aria-busy");
-    }
+    if (asked === key(now)) asked = ""; // what failed may be asked again
     throw error;
   }
 }
@@ -141,7 +143,10 @@ async function drawView(now) {
   showTakes();
   offer(run);
   const drawn = await VIEWS[name][1](run);
-  if (mine === drawing) $("main").replaceChildren(...[listed(), drawn].filter(Boolean));
+  if (mine !== drawing) return;
+  if (drawn.parentElement !== $("main")) $("main").replaceChildren(drawn); // a view may only have changed a part of itself
+  for (const old of $("main").querySelectorAll(":scope > .edits")) old.remove();
+  $("main").prepend(...[listed()].filter(Boolean));
 }
 
 function showTakes() {
@@ -164,7 +169,8 @@ async function verify() {
 }
 
 async function welcome() {
-  const models = await ask("api/models");
+  const models = await (shelf ||= ask("api/models"));
+  shelf = null; // next time there may be more
   const near = (name) => () => ask(`api/models/${name}`).catch(() => {}); // it is open by the time it is chosen
   return [
     el("p", { class: "opening" }, "Choose a model and give it a text. Every number on the way to its answer can then be looked at."),
@@ -219,7 +225,8 @@ function askedFor() {
 }
 
 function start() {
-  trying(async () => $("models").append(...(await ask("api/models")).map(({ name, says }) => el("option", { value: name }, says))));
+  shelf = ask("api/models");
+  trying(async () => $("models").append(...(await shelf).map(({ name, says }) => el("option", { value: name }, says))));
   trying(async () => {
     takes = await ask("api/takes");
     showTakes();

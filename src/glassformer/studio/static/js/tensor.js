@@ -63,12 +63,14 @@ export function forgetTones() {
   tones = null;
 }
 
+function readTones() {
+  const style = getComputedStyle(document.documentElement);
+  const names = ["plus", "minus", "share", "hidden"];
+  tones = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).split(",").map(Number)]));
+}
+
 function toneOf(view, value) {
-  if (!tones) {
-    const style = getComputedStyle(document.documentElement);
-    const names = ["plus", "minus", "share", "hidden"];
-    tones = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).split(",").map(Number)]));
-  }
+  if (!tones) readTones();
   if (value <= view.hidden) return { rgb: tones.hidden, strength: 0.3 };
   if (!view.peak) return null;
   const strength = Math.min(Math.abs(value) / (view.share ? 1 : view.peak), 1);
@@ -80,10 +82,19 @@ export function bitmap(view) {
   const canvas = el("canvas", { width: view.columns, height: view.rows });
   const context = canvas.getContext("2d");
   const image = context.createImageData(view.columns, view.rows);
+  if (!tones) readTones();
+  const [{ data }, full] = [image, view.share ? 1 : view.peak];
+  let place = 0; // a large step has a million numbers, so nothing is made for each of them
   for (let r = 0; r < view.rows; r++) {
-    for (let c = 0; c < view.columns; c++) {
-      const tone = toneOf(view, view.value(r, c));
-      if (tone) image.data.set([...tone.rgb, tone.strength * 235], (r * view.columns + c) * 4);
+    for (let c = 0; c < view.columns; c++, place += 4) {
+      const value = view.value(r, c);
+      const unseen = value <= view.hidden;
+      if (!unseen && !view.peak) continue;
+      const tone = unseen ? tones.hidden : view.share ? tones.share : value < 0 ? tones.minus : tones.plus;
+      data[place] = tone[0];
+      data[place + 1] = tone[1];
+      data[place + 2] = tone[2];
+      data[place + 3] = unseen ? 70 : Math.min(Math.abs(value) / full, 1) * 235;
     }
   }
   context.putImageData(image, 0, 0);

@@ -59,47 +59,47 @@ export function turn(event) {
 
 // ---------------------------------------------------------------- map: every step, and one of them whole
 
+let mapped = { run: null, section: null, mark: null }; // of the run that is looked at: its list stays where it was scrolled to
+
 async function map(run) {
   const chosen = state().step || run.steps[run.steps.length - 1].name;
+  if (mapped.run !== run || !mapped.section.isConnected) mapped = charted(run, chosen);
+  const shown = await look(run, chosen);
+  mapped.mark(chosen);
+  mapped.section.lastElementChild.replaceWith(shown);
+  return mapped.section;
+}
+
+// The list of all steps, with a search; `mark` says which of them is looked at.
+function charted(run, chosen) {
   const box = el("input", { type: "search", placeholder: "find a step", "aria-label": "Find a step" });
   const list = el("div", { class: "list" });
+  let here = chosen;
+  const links = new Map();
+  const link = (name) => el("a", { href: "#", title: name }, titled(run.byName.get(name)));
+  for (const step of run.steps) links.set(step.name, link(step.name));
   const fill = () => {
     const wanted = box.value.trim().toLowerCase();
     list.replaceChildren(
       ...run.chapters.map((chapter) => {
         const names = chapter.steps.filter((name) => name.toLowerCase().includes(wanted));
         if (!names.length) return "";
-        const here = names.includes(chosen) || wanted;
-        return el(
-          "details",
-          { open: Boolean(here) || run.chapters.length < 9 },
-          el("summary", {}, chapter.title),
-          el(
-            "ol",
-            {},
-            names.map((name) =>
-              el(
-                "li",
-                {},
-                el(
-                  "a",
-                  {
-                    href: address({ view: "map", step: name, head: null, row: null, column: null }),
-                    title: name,
-                    "aria-current": name === chosen ? "true" : null,
-                  },
-                  titled(run.byName.get(name)),
-                ),
-              ),
-            ),
-          ),
-        );
+        const open = Boolean(names.includes(here) || wanted) || run.chapters.length < 9;
+        return el("details", { open }, el("summary", {}, chapter.title), el("ol", {}, names.map((name) => el("li", {}, links.get(name)))));
       }),
     );
   };
+  const mark = (name) => {
+    links.get(here)?.removeAttribute("aria-current");
+    here = name;
+    links.get(here)?.setAttribute("aria-current", "true");
+    links.get(here)?.closest("details")?.setAttribute("open", "");
+    const elsewhere = address({ view: "map", step: null, head: null, row: null, column: null, word: null });
+    for (const [each, link] of links) link.href = `${elsewhere}&step=${encodeURIComponent(each)}`;
+  };
   box.addEventListener("input", fill);
   fill();
-  return el("section", { class: "map" }, el("nav", { "aria-label": "Steps" }, box, list), await look(run, chosen));
+  return { run, section: el("section", { class: "map" }, el("nav", { "aria-label": "Steps" }, box, list), el("div")), mark };
 }
 
 // ---------------------------------------------------------------- attention: all heads at a glance, one as lines

@@ -3,7 +3,7 @@
 import { el } from "./dom.js";
 import { address } from "./store.js";
 
-export const ROWS = 512; // rows and columns of a matrix that are shown at once
+export const ROWS = 1024; // rows and columns of a matrix that are shown at once
 export const COLUMNS = 1024;
 
 /** Steps and parameters by name, each a link to it. */
