@@ -17,7 +17,7 @@ BANNED = ((3,), (4, 5), (4, 6), (2, 2, 8), (1,))
 
 
 def rules(options: Decoding, target: Tensor, mask: Tensor | None = None) -> Constraints:
-    return Constraints(options, target, mask, [LONGEST] * len(target), ENDS)
+    return Constraints(options, target, mask, [LONGEST] * len(target), ENDS.tolist())
 
 
 def expected(options: Decoding, written: Tensor, scores: Tensor, begun: int) -> Tensor:
@@ -76,7 +76,7 @@ def test_each_step_scores_what_theirs_scores(options: Decoding, begun: int) -> N
         assert torch.equal(mine.applied(scores), expected(options, written, scores, begun))
         assert torch.equal(scores, given)  # what the model said stays as it was
         tokens = torch.randint(2, 9, (ROWS,))
-        mine.follow(tokens, None)
+        mine.follow(tokens.tolist(), None)
         written = torch.cat([written, tokens[:, None]], dim=1)
 
 
@@ -85,7 +85,7 @@ def test_rows_may_move_and_double() -> None:
     target = torch.tensor([[2, 3, 2], [4, 4, 5]])
     mine = rules(options, target)
     rows, tokens = torch.tensor([1, 0, 1]), torch.tensor([4, 3, 6])
-    mine.follow(tokens, rows)
+    mine.follow(tokens.tolist(), rows.tolist())
     written = torch.cat([target[rows], tokens[:, None]], dim=1)
     scores = torch.randn(3, VOCABULARY, dtype=torch.float64)
     assert torch.equal(mine.applied(scores), expected(options, written, scores, 3))
@@ -107,7 +107,7 @@ def test_a_prefix_is_written_first_behind_a_language() -> None:
     for token in (9, 3, 4):
         found = mine.applied(torch.randn(1, VOCABULARY))
         assert found.isfinite().nonzero().tolist() == [[0, token]]
-        mine.follow(torch.tensor([token]), None)
+        mine.follow([token], None)
     assert mine.applied(torch.randn(1, VOCABULARY)).isfinite().all()
 
 

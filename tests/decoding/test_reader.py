@@ -63,7 +63,7 @@ def test_texts_without_end_are_not_read_again() -> None:
     with torch.inference_mode():
         reader.read(torch.tensor([[3, 4]]))
         for _ in range(2 * LIMIT):
-            reader.read(torch.tensor([[5]]))
+            reader.read_on([5])
     assert reader.cache.length == 2 + 2 * LIMIT
 
 
@@ -81,17 +81,15 @@ def test_beams_that_change_places_leave_what_belongs_to_their_source() -> None:
         memory = model.encode(source)
         reader = Reader(model, memory)
         reader.read(torch.zeros(2, 1, dtype=torch.long))
-        reader.select(torch.tensor([0, 0, 1, 1]))
-        reader.read(torch.tensor([[3], [4], [5], [6]]))
+        reader.read_on([3, 4, 5, 6], [0, 0, 1, 1])
         before, own = kept(reader, True), kept(reader, False)
-        reader.select(torch.tensor([1, 0, 2, 2]))
+        reader.read_on([7, 8, 9, 10], [1, 0, 2, 2])
         assert all(one is other for one, other in zip(before, kept(reader, True), strict=True))
         for old, new in zip(own, kept(reader, False), strict=True):
-            assert torch.equal(new, old[[1, 0, 2, 2]])
-        logits = reader.read(torch.tensor([[7], [8], [9], [10]]))
+            assert torch.equal(new[:, :, :-1], old[[1, 0, 2, 2]])  # and the latest token behind them
         rows = torch.tensor([[0, 4, 7], [0, 3, 8], [0, 5, 9], [0, 5, 10]])
         whole = model(source[[0, 0, 1, 1]], rows)[:, -1]
-        torch.testing.assert_close(logits, whole, atol=1e-12, rtol=0)
-        reader.select(torch.tensor([2, 3]))
+        torch.testing.assert_close(reader.logits, whole, atol=1e-12, rtol=0)
+        reader.read_on([3, 3], [2, 3])
         assert all(len(key) == 2 for key in kept(reader, True))
         assert len(reader.cache.of_source) == 2

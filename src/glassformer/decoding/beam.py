@@ -1,6 +1,9 @@
 """Beam search: the best few open hypotheses of a sentence are continued side by side."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,18 +13,35 @@ from glassformer.decoding.endings import Endings
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Candidate, Candidates, Hypothesis
 from glassformer.decoding.sampling import Draw
+from glassformer.nn.twin import Continuations
+
+Find = Callable[[Sequence[float], int, int], Continuations]  # as `Prospects.best`
 
 
-@dataclass(frozen=True, kw_only=True)
+# The last token of what has been written, its log-probability, and what stands before: hypotheses share beginnings.
+Link = tuple[int, float, "Link | None"]
+
+
+class Ended(NamedTuple):
+    """A hypothesis that is over."""
+
+    score: float
+    last: Link
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Weighed:
-    """The best continuations of each open sentence, or those drawn, best first; every tensor is S W."""
+    """The continuations of one step, and what becomes of them; places are those in the flat lists of `found`."""
 
-    tokens: Tensor
-    parents: Tensor  # which beam each continues
-    log_probabilities: Tensor  # of the token alone, the model's own
-    totals: Tensor  # the scores summed over the whole hypothesis
-    closed: Tensor  # the token, or the text that it makes, is a closing one
-    ended: Tensor  # closed, or no more tokens are allowed
+    found: Continuations
+    closed: list[bool]  # at each place: the token, or the text that it makes, is a closing one
+    last: list[bool]  # of each open sentence: no more tokens are allowed
+    kept: list[list[int]]  # the places that each of them would go on with: the best open ones first
+
+    def places(self, row: int) -> range:
+        """Where the continuations of an open sentence stand, best first."""
+        return range(row * self.found.width, (row + 1) * self.found.width)
 
 
 class Beam:
@@ -29,8 +49,8 @@ class Beam:
 
     The best (closing tokens + 1) * beams continuations are weighed, so that enough open ones remain when the
     best all end; only those among the first `beams` may end a hypothesis. It is the search that transformers
-    does, token for token; with `draw` the continuations are drawn instead of being the best. The tensors hold S
-    open sentences by their beams; a sentence begins with one.
+    does, token for token; with `draw` the continuations are drawn instead of being the best. The rows of a
+    sentence stand side by side, `width` of them; a sentence begins with one.
     """
 
     def __init__(
@@ -43,161 +63,167 @@ class Beam:
         history: list[Candidates] | None = None,
     ) -> None:
         self.limits, self.endings, self.draw, self.history = limits, endings, draw, history
-        self.beams, self.width = beams, max(2, 1 + len(endings.tokens)) * beams
+        self.beams, self.weighing = beams, max(2, 1 + len(endings.tokens)) * beams
         self.penalty, self.early_stopping = options.length_penalty, options.early_stopping
-        device = endings.tokens.device
         self.open = list(range(len(limits)))
-        self.finished: list[list[Hypothesis]] = [[] for _ in limits]  # best first, at most `beams`
-        self.length = 0
-        self.totals = torch.zeros(len(limits), 1, device=device)
-        self.ids = torch.zeros(len(limits), 1, 0, dtype=torch.long, device=device)
-        self.log_probabilities = torch.zeros(len(limits), 1, 0, device=device)
-        self.latest = (torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.long))  # `_chosen`
+        self.finished: list[list[Ended]] = [[] for _ in limits]  # best first, at most `beams`
+        self.length, self.width = 0, 1
+        self.totals = [0.0] * len(limits)  # of each row: its scores so far, summed
+        self.links: list[Link | None] = [None] * len(limits)
+        self.latest: tuple[list[int], Weighed] | None = None  # the sentences of the last step, and what it weighed
 
     def choose(self, prospects: Prospects) -> Choice:
-        """Continue every open sentence; rows (N V) stand sentence by sentence, beam by beam."""
-        tokens, rows = self.continued(prospects)
+        """Continue every open sentence."""
+        find = prospects.best if self.draw is None else self._drawn(prospects.scores, prospects.log_probabilities)
+        tokens, rows = self.continued(find)
         return Choice(tokens=tokens, rows=rows)
 
-    def continued(self, prospects: Prospects) -> tuple[Tensor, Tensor]:
-        """The tokens of the rows to go on with, and the rows that they continue: N, N."""
+    def continued(self, find: Find) -> tuple[list[int], list[int]]:
+        """The tokens of the rows to go on with, and the rows that they continue."""
         self.length += 1
-        weighed = self._weigh(prospects)
+        weighed = self._weighed(find(self.totals, self.width, self.weighing))
+        self.latest = self.open, weighed
         self._finish(weighed)
-        open_first = weighed.closed.byte().argsort(dim=1, stable=True)  # and the best of them first
-        kept = open_first[:, : self.beams]
         if self.history is not None:
-            self.history.extend(self._level(weighed, kept))
-        return self._continue(weighed, kept)
+            self.history.extend(self._levels(weighed))
+        return self._continue(weighed)
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """The finished hypotheses of every sentence."""
-        return self.finished
+    def chosen(self) -> Iterator[tuple[int, int]]:
+        """Sentence and token of every beam that the last step did not close."""
+        assert self.latest is not None, "a step has been made"
+        open_ones, weighed = self.latest
+        for sentence, kept in zip(open_ones, weighed.kept, strict=True):
+            for place in kept:
+                if not weighed.closed[place] and weighed.found.totals[place] != -inf:
+                    yield sentence, weighed.found.tokens[place]
 
-    def _weigh(self, prospects: Prospects) -> Weighed:
-        sentences, beams = self.totals.shape
-        find = self._best if self.draw is None else self._drawn
-        tokens, parents, totals = find(prospects.scores.view(sentences, beams, -1))
-        own = prospects.log_probabilities.view(sentences, beams, -1)
-        each = torch.arange(sentences, device=tokens.device)[:, None]
-        closed = torch.isin(tokens, self.endings.tokens) | self._stopped(tokens, parents)
-        last = torch.tensor([self.length >= self.limits[s] for s in self.open], device=tokens.device)
-        return Weighed(
-            tokens=tokens,
-            parents=parents,
-            log_probabilities=own[each, parents, tokens],
-            totals=totals,
-            closed=closed,
-            ended=closed | last[:, None],
-        )
+    def hypotheses(self, count: int) -> list[list[Hypothesis]]:
+        """The best finished hypotheses of every sentence, so many."""
+        return [[hypothesis(ended) for ended in finished[:count]] for finished in self.finished]
 
-    def _best(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """S beams V -> S W. The best of all beams are among the best of each, which are quicker to find."""
-        each = scores.topk(min(self.width, scores.shape[-1]))  # S beams E
-        sums = (self.totals[..., None] + each.values).flatten(1)
-        totals, order = (both[:, : self.width] for both in sums.sort(dim=1, descending=True, stable=True))
-        return each.indices.flatten(1).gather(1, order), order // each.values.shape[-1], totals
+    def _weighed(self, found: Continuations) -> Weighed:
+        ends = self.endings.tokens
+        closed = [token in ends for token in found.tokens]
+        if self.endings.texts:
+            closed = [one or other for one, other in zip(closed, self._stopped(found), strict=True)]
+        weighed = Weighed(found, closed, [self.length >= self.limits[sentence] for sentence in self.open], [])
+        for row in range(len(self.open)):
+            places = sorted(weighed.places(row), key=closed.__getitem__)  # too few are open: some are idle
+            weighed.kept.append(places[: self.beams])
+        return weighed
 
-    def _drawn(self, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """S beams V -> S W: continuations of all beams, drawn by what their hypotheses would score."""
-        assert self.draw is not None
-        sums = (self.totals[..., None] + self.draw.filtered(scores.flatten(0, 1)).view_as(scores)).flatten(1)
-        places, possible = self.draw.several(sums, self.open, self.width)
-        drawn = sums.gather(1, places).masked_fill(~possible, -torch.inf)
-        totals, order = drawn.sort(dim=1, descending=True, stable=True)
-        places = places.gather(1, order)
-        return places % scores.shape[-1], places // scores.shape[-1], totals
+    def _drawn(self, scores: Tensor, log_probabilities: Tensor) -> Find:
+        """Continuations of all beams, drawn by what their hypotheses would score: scores N V, the model's own N V."""
+        draw = self.draw
+        assert draw is not None, "whoever draws has what it is drawn by"
 
-    def _stopped(self, tokens: Tensor, parents: Tensor) -> Tensor:
-        """S W: which continuations make a text that closes."""
-        if not self.endings.texts:
-            return torch.zeros_like(tokens, dtype=torch.bool)
-        before = self.ids.gather(1, parents[..., None].expand(-1, -1, self.ids.shape[2]))
-        rows = torch.cat([before, tokens[..., None]], dim=2).flatten(0, 1).tolist()
-        whose = [sentence for sentence in self.open for _ in range(tokens.shape[1])]
-        stopped = self.endings.stopped(rows, whose)
-        return torch.tensor(stopped, dtype=torch.bool, device=tokens.device).view_as(tokens)
+        def find(totals: Sequence[float], beams: int, width: int) -> Continuations:
+            before = torch.tensor(totals, dtype=scores.dtype, device=scores.device)
+            sums = (before[:, None] + draw.filtered(scores)).view(len(scores) // beams, -1)
+            places, possible = draw.several(sums, self.open, width)
+            drawn = sums.gather(1, places).masked_fill(~possible, -inf)
+            drawn, order = drawn.sort(dim=1, descending=True, stable=True)
+            places = places.gather(1, order)
+            return Continuations(
+                width=places.shape[1],
+                tokens=(places % scores.shape[1]).flatten().tolist(),
+                parents=(places // scores.shape[1]).flatten().tolist(),
+                totals=drawn.flatten().tolist(),
+                log_probabilities=log_probabilities.view_as(sums).gather(1, places).flatten().tolist(),
+            )
+
+        return find
+
+    def _stopped(self, found: Continuations) -> list[bool]:
+        """Which continuations make a text that closes."""
+        whose = [row for row in range(len(self.open)) for _ in range(found.width)]
+        links = (self.links[row * self.width + parent] for row, parent in zip(whose, found.parents, strict=True))
+        rows = [[*(one[0] for one in chain(link)), token] for link, token in zip(links, found.tokens, strict=True)]
+        return self.endings.stopped(rows, [self.open[row] for row in whose])
 
     def _finish(self, weighed: Weighed) -> None:
-        possible = weighed.ended & (weighed.totals != -torch.inf)
-        for row, rank in possible[:, : self.beams].nonzero().tolist():
-            before = row, int(weighed.parents[row, rank])
-            logs = [*self.log_probabilities[before].tolist(), float(weighed.log_probabilities[row, rank])]
-            hypothesis = Hypothesis(
-                ids=(*self.ids[before].tolist(), int(weighed.tokens[row, rank])),
-                log_probabilities=tuple(logs),
-                score=penalized(float(weighed.totals[row, rank]), self.length, self.penalty),
-                closed=bool(weighed.closed[row, rank]),
-            )
-            finished = self.finished[self.open[row]]
-            finished.append(hypothesis)
-            finished.sort(key=lambda one: -one.score)
-            del finished[self.beams :]
+        found, closed = weighed.found, weighed.closed
+        for row, sentence in enumerate(self.open):
+            for place in weighed.places(row)[: self.beams]:
+                if (closed[place] or weighed.last[row]) and found.totals[place] != -inf:
+                    score = penalized(found.totals[place], self.length, self.penalty)
+                    before = self.links[row * self.width + found.parents[place]]
+                    link = found.tokens[place], found.log_probabilities[place], before
+                    finished = self.finished[sentence]
+                    finished.append(Ended(score, link, closed[place]))
+                    finished.sort(key=lambda one: -one.score)
+                    del finished[self.beams :]
 
-    def _continue(self, weighed: Weighed, kept: Tensor) -> tuple[Tensor, Tensor]:
-        totals = weighed.totals.masked_fill(weighed.closed, -torch.inf).gather(
-            1, kept
-        )  # too few are open: idle
-        self.latest = self._chosen(weighed.tokens.gather(1, kept), totals)
-        totals = totals.masked_fill(weighed.ended.gather(1, kept), -torch.inf)
-        best = totals[:, 0].tolist()
-        going_on = [row for row, sentence in enumerate(self.open) if not self._over(sentence, best[row])]
-        self.open = [self.open[row] for row in going_on]
-        stay = torch.tensor(going_on, dtype=torch.long, device=kept.device)
-        parents, tokens, logs = (
-            each.gather(1, kept)[stay]
-            for each in (weighed.parents, weighed.tokens, weighed.log_probabilities)
-        )
-        before = stay[:, None], parents
-        rows = stay[:, None] * self.totals.shape[1] + parents
-        self.totals = totals[stay]
-        self.ids = torch.cat([self.ids[before], tokens[..., None]], dim=2)
-        self.log_probabilities = torch.cat([self.log_probabilities[before], logs[..., None]], dim=2)
-        return tokens.flatten(), rows.flatten()
-
-    def _chosen(self, tokens: Tensor, totals: Tensor) -> tuple[Tensor, Tensor]:
-        """Sentence and token of every beam that is not closed, as one flat list each."""
-        whose = torch.tensor(self.open, device=tokens.device)[:, None].expand_as(tokens)
-        alive = totals != -torch.inf
-        return whose[alive], tokens[alive]
+    def _continue(self, weighed: Weighed) -> tuple[list[int], list[int]]:
+        found, closed = weighed.found, weighed.closed
+        tokens: list[int] = []
+        rows: list[int] = []
+        totals: list[float] = []
+        logs: list[float] = []
+        still: list[int] = []
+        for row, sentence in enumerate(self.open):
+            kept = weighed.kept[row]
+            scores = [-inf if closed[place] else found.totals[place] for place in kept]
+            if self._over(sentence, -inf if weighed.last[row] else scores[0]):
+                continue
+            still.append(sentence)
+            totals += scores
+            tokens += [found.tokens[place] for place in kept]
+            rows += [row * self.width + found.parents[place] for place in kept]
+            logs += [found.log_probabilities[place] for place in kept]
+        links = [(token, log, self.links[row]) for token, log, row in zip(tokens, logs, rows, strict=True)]
+        self.open, self.totals, self.links = still, totals, links
+        self.width = len(tokens) // max(1, len(still))
+        return tokens, rows
 
     def _over(self, sentence: int, best_open: float) -> bool:
         """Whether going on with this sentence can no longer better what it has."""
         finished = self.finished[sentence]
-        if self.length >= self.limits[sentence] or best_open == -torch.inf:
+        if self.length >= self.limits[sentence] or best_open == -inf:
             if not finished:
-                check_possible(torch.tensor(best_open))
+                check_possible(best_open)
             return True
         if len(finished) < self.beams or self.early_stopping is True:
             return len(finished) >= self.beams
         reach = self.limits[sentence] if self.early_stopping == "never" and self.penalty > 0 else self.length
         return penalized(best_open, reach, self.penalty) <= finished[-1].score
 
-    def _level(self, weighed: Weighed, kept: Tensor) -> list[Candidates]:
+    def _levels(self, weighed: Weighed) -> Iterator[Candidates]:
         """What the tree of each sentence grows by."""
-        return [
-            Candidates(
-                sentence=sentence,
-                position=self.length - 1,
-                candidates=tuple(
-                    Candidate(
-                        token=int(weighed.tokens[row, rank]),
-                        parent=int(weighed.parents[row, rank]),
-                        log_probability=float(weighed.log_probabilities[row, rank]),
-                        score=float(weighed.totals[row, rank]),
-                        beam=None if weighed.ended[row, rank] else _place(kept[row], rank),
-                        ended=bool(weighed.ended[row, rank]) and rank < self.beams,
-                        closed=bool(weighed.closed[row, rank]),
-                    )
-                    for rank in range(weighed.tokens.shape[1])
-                    if weighed.totals[row, rank] != -torch.inf
-                ),
+        found, closed = weighed.found, weighed.closed
+        for row, sentence in enumerate(self.open):
+            last, beams = weighed.last[row], {place: beam for beam, place in enumerate(weighed.kept[row])}
+            candidates = tuple(
+                Candidate(
+                    token=found.tokens[place],
+                    parent=found.parents[place],
+                    log_probability=found.log_probabilities[place],
+                    score=found.totals[place],
+                    beam=None if last or closed[place] else beams.get(place),
+                    ended=(last or closed[place]) and rank < self.beams,
+                    closed=closed[place],
+                )
+                for rank, place in enumerate(weighed.places(row))
+                if found.totals[place] != -inf
             )
-            for row, sentence in enumerate(self.open)
-        ]
+            yield Candidates(sentence=sentence, position=self.length - 1, candidates=candidates)
 
 
-def _place(kept: Tensor, rank: int) -> int | None:
-    """Which beam the candidate of this rank becomes."""
-    places: list[int] = kept.tolist()
-    return places.index(rank) if rank in places else None
+def chain(last: Link | None) -> list[Link]:
+    """All that has been written, from the first token."""
+    links: list[Link] = []
+    while last is not None:
+        links.append(last)
+        last = last[2]
+    return links[::-1]
+
+
+def hypothesis(ended: Ended) -> Hypothesis:
+    """As it is handed out."""
+    links = chain(ended.last)
+    return Hypothesis(
+        ids=tuple(token for token, _, _ in links),
+        log_probabilities=tuple(log for _, log, _ in links),
+        score=ended.score,
+        closed=ended.closed,
+    )

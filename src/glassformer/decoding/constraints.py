@@ -1,6 +1,6 @@
 """What must be written, and what must not, however likely it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -20,14 +20,14 @@ class Constraints:
     """
 
     def __init__(
-        self, options: Decoding, target: Tensor, mask: Tensor | None, limits: list[int], ends: Tensor
+        self, options: Decoding, target: Tensor, mask: Tensor | None, limits: list[int], ends: Collection[int]
     ) -> None:
         self.least, self.penalty = options.min_new_tokens, options.repetition_penalty
-        self.size, self.ends = options.no_repeat_ngram_size, ends
+        self.size, self.ends = options.no_repeat_ngram_size, sorted(ends)
         bos = options.forced_bos_token_id
         self.first = (*(() if bos is None else (bos,)), *options.forced_prefix_ids)
         self.last = options.forced_eos_token_id
-        closing = {(end,) for end in ends.tolist()}
+        closing = {(end,) for end in ends}
         self.banned = by_length([row for row in options.bad_words_ids if row not in closing], target.device)
         self.largest = max((*sum(options.bad_words_ids, ()), *self.first, self.last or 0, 0))
         self.written = target if mask is None else target.masked_fill(~mask.bool(), NOTHING)  # N L
@@ -50,12 +50,13 @@ class Constraints:
             found = torch.where(over[:, None], forced(found, self.last), found)
         return found
 
-    def follow(self, tokens: Tensor, rows: Tensor | None) -> None:
+    def follow(self, tokens: Sequence[int], rows: Sequence[int] | None) -> None:
         """Go on with these rows, each continued by its token."""
         self.length += 1
         if rows is not None:
             self.written, self.limits = self.written[rows], self.limits[rows]
-        self.written = torch.cat([self.written, tokens[:, None]], dim=1)
+        added = torch.tensor(tokens, device=self.written.device)
+        self.written = torch.cat([self.written, added[:, None]], dim=1)
 
     def _penalized(self, scores: Tensor) -> Tensor:
         """Keskar et al. 2019, section 4.1: scores of what was written are divided, or multiplied below 0."""

@@ -32,7 +32,9 @@ class Contrastive:
     candidate is read, and reading the one that wins is the next step's beginning, so nothing is read twice.
     """
 
-    def __init__(self, limits: list[int], endings: Endings, options: Decoding, alternatives: int = 0) -> None:
+    def __init__(
+        self, limits: list[int], endings: Endings, options: Decoding, alternatives: int | None = None
+    ) -> None:
         self.answers, self.alternatives = Answers(limits, endings, options.length_penalty), alternatives
         self.width, self.alpha = options.top_k, options.penalty_alpha
         self.written = torch.empty(0)  # N P C: the directions of the rows so far, nothing at padding
@@ -58,9 +60,10 @@ class Contrastive:
             self.real = functional.pad(self.real[stay], (0, 1), value=True)
         self.weighed = self._weigh(prospects, rows)
         tokens = self.weighed.tokens
-        return Choice(tokens=tokens.flatten(), rows=rows.repeat_interleave(tokens.shape[1]), certain=certain)
+        continued: list[int] = rows.repeat_interleave(tokens.shape[1]).tolist()
+        return Choice(tokens=tokens.flatten().tolist(), rows=continued, certain=certain)
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
+    def hypotheses(self, count: int) -> list[list[Hypothesis]]:
         """The one answer to every sentence."""
         return self.answers.hypotheses()
 
@@ -68,13 +71,13 @@ class Contrastive:
         """The k likeliest tokens behind each of these rows."""
         scores, logs = prospects.scores[rows], prospects.log_probabilities[rows]
         best = scores.topk(min(self.width, scores.shape[-1]))
-        check_possible(best.values[:, 0])
+        check_possible(min(best.values[:, 0].tolist(), default=0.0))
         confidence = scores.softmax(dim=-1).gather(1, best.indices)
         return Weighed(
             tokens=best.indices,
             confidence=confidence.masked_fill(best.values == -torch.inf, -torch.inf),
             log_probabilities=logs.gather(1, best.indices),
-            likeliest=likeliest_of(logs, self.alternatives),
+            likeliest=likeliest_of(logs, self.alternatives or 0),
         )
 
     def _best(self, weighed: Weighed, directions: Tensor) -> Tensor:
@@ -85,6 +88,7 @@ class Contrastive:
 
     def _note(self, weighed: Weighed, best: Tensor) -> tuple[Token, ...]:
         tokens, values = (
-            each.gather(1, best[:, None])[:, 0] for each in (weighed.tokens, weighed.log_probabilities)
+            each.gather(1, best[:, None])[:, 0].tolist() for each in (weighed.tokens, weighed.log_probabilities)
         )
-        return self.answers.note(tokens, values, weighed.likeliest)
+        self.answers.write(tokens, values)
+        return () if self.alternatives is None else self.answers.told(weighed.likeliest)

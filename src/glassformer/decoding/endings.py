@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from glassformer.decoding.pieces import cut, followed
 from glassformer.text.tokenizer import Tokenizer
 
@@ -11,13 +9,13 @@ from glassformer.text.tokenizer import Tokenizer
 class Endings:
     """What closes the answers of a search.
 
-    `tokens` (E) close wherever they are chosen. `texts` close once an answer holds one of them; `before` are the
+    `tokens` close wherever they are chosen. `texts` close once an answer holds one of them; `before` are the
     tokens that each sentence's answers follow, for a text may need them to be spelt.
     """
 
     def __init__(
         self,
-        tokens: Tensor,
+        tokens: frozenset[int],
         texts: tuple[str, ...] = (),
         tokenizer: Tokenizer | None = None,
         before: Sequence[Sequence[int]] = (),

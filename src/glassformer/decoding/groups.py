@@ -1,12 +1,12 @@
 """Diverse beam search: groups of beams, each kept from repeating the others' choices."""
 
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from glassformer.decoding.beam import Beam
-from glassformer.decoding.chooser import Choice, Prospects
+from glassformer.decoding.chooser import Choice, Prospects, best_of
 from glassformer.decoding.endings import Endings
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Hypothesis
@@ -28,29 +28,30 @@ class Groups:
         """Continue the beams of every group."""
         scores, start = prospects.scores, 0
         chosen = scores.new_zeros(self.sentences, scores.shape[1])
-        tokens, rows = [], []
+        tokens: list[int] = []
+        rows: list[int] = []
         for group in self.groups:
-            count = group.totals.numel()
+            count = len(group.totals)
             if not count:  # all its searches are over
                 continue
             part = slice(start, start + count)
             own = scores[part] - self._cost(scores[part], chosen, group)
-            logs = prospects.log_probabilities[part]
-            found, parents = group.continued(replace(prospects, scores=own, log_probabilities=logs))
-            tokens.append(found)
-            rows.append(parents + start)
-            chosen.index_put_(group.latest, scores.new_ones(()), accumulate=True)
+            found, parents = group.continued(partial(best_of, own, prospects.log_probabilities[part]))
+            tokens += found
+            rows += [parent + start for parent in parents]
+            for sentence, token in group.chosen():
+                chosen[sentence, token] += 1
             start += count if self.began else 0  # they all begin with the same rows
         self.began = True
-        return Choice(tokens=torch.cat(tokens), rows=torch.cat(rows))
+        return Choice(tokens=tokens, rows=rows)
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """What all groups found for every sentence, best first."""
-        found = zip(*(group.hypotheses() for group in self.groups), strict=True)
-        return [sorted(sum(each, []), key=lambda one: -one.score) for each in found]
+    def hypotheses(self, count: int) -> list[list[Hypothesis]]:
+        """The best that all groups found for every sentence, so many."""
+        found = zip(*(group.hypotheses(count) for group in self.groups), strict=True)
+        return [sorted(sum(each, []), key=lambda one: -one.score)[:count] for each in found]
 
     def _cost(self, scores: Tensor, chosen: Tensor, group: Beam) -> Tensor:
         """What each token (N V) costs the rows of a group; one that is forced, and so without choice, nothing."""
-        sentences = torch.tensor(group.open, device=scores.device).repeat_interleave(group.totals.shape[1])
+        sentences = torch.tensor(group.open, device=scores.device).repeat_interleave(group.width)
         without_choice = scores.isfinite().sum(dim=1, keepdim=True) == 1
         return (self.penalty * chosen[sentences]).masked_fill(without_choice, 0.0)

@@ -1,15 +1,17 @@
 """The model's side of a search: it reads tokens and answers with what may follow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from glassformer.decoding.chooser import best_of, log_probabilities_of
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
+from glassformer.nn.twin import Continuations
 
 UNBOUNDED = ("relative", "none")  # positions that never end
 
@@ -37,21 +39,38 @@ class Reader:
         self.latest = torch.empty(0)  # N T: the tokens of the latest reading
         self.hidden = torch.empty(0)  # N T C: the last layer's rows of the latest reading
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
+        self.logits = torch.empty(0)  # N V: after the last token of each row
 
-    def read(self, target: Tensor, mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:
-        """The logits after the last token: N T -> N V; `mask` (N T) belongs to a padded beginning.
+    def read(self, target: Tensor, mask: Tensor | None = None, trace: Trace | None = None) -> None:
+        """Read the beginnings: N T; `mask` (N T) says what of them is no padding.
 
         A trace sees the logits after every token that is read.
         """
-        if self.ids is None:
-            self.sources = torch.arange(len(target), device=target.device)
-            self.ids, self.real = target, mask
-        else:
-            self.ids = torch.cat([self.ids, target], dim=1)
-            if self.real is not None:
-                self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
-            if self.limit is not None and self.ids.shape[1] > self.limit:
-                target = self._begin_again(self.limit)
+        self.sources = torch.arange(len(target), device=target.device)
+        self.ids, self.real = target, mask
+        self._run(target, trace)
+
+    def read_on(
+        self, tokens: Sequence[int], rows: Sequence[int] | None = None, trace: Trace | None = None
+    ) -> None:
+        """Go on with these rows, in this order (None: with all as they are), each by one token."""
+        assert self.ids is not None, "there is nothing to go on with before the first reading"
+        if rows is not None:
+            self._select(torch.tensor(rows, device=self.ids.device))
+        target = torch.tensor(tokens, device=self.ids.device)[:, None]
+        self.ids = torch.cat([self.ids, target], dim=1)
+        if self.real is not None:
+            self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
+        if self.limit is not None and self.ids.shape[1] > self.limit:
+            target = self._begin_again(self.limit)
+        self._run(target, trace)
+
+    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
+        """The likeliest continuations; each sentence has `beams` rows side by side, which score `totals` so far."""
+        said = log_probabilities_of(self.logits)
+        return best_of(said, said, totals, beams, width)
+
+    def _run(self, target: Tensor, trace: Trace | None) -> None:
         self.fresh = None if self.real is None else self.real[:, -target.shape[1] :]
         self.latest = target
         given: dict[str, Any] = {
@@ -62,13 +81,12 @@ class Reader:
             "cache": self.cache,
         }
         if trace is not None:
-            seen: Tensor = self.model(**given, trace=trace)[:, -1]
-            return seen
+            self.logits = self.model(**given, trace=trace)[:, -1]
+            return
         self.hidden = self.model.body(**given)
-        return self.model.scored(self.hidden, (slice(None), -1))
+        self.logits = self.model.scored(self.hidden, (slice(None), -1))
 
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows, in this order."""
+    def _select(self, rows: Tensor) -> None:
         assert self.sources is not None, "there is nothing to select before the first reading"
         assert self.ids is not None, "there is nothing to select before the first reading"
         sources = self.sources[rows]

@@ -82,7 +82,7 @@ class Draw:
 
     def one(self, scores: Tensor, answers: Sequence[int]) -> Tensor:
         """A token for each row (N V), which belong to these answers: N."""
-        check_possible(scores.amax(dim=-1))
+        check_possible(float(scores.amax(dim=-1).amin()))
         return self._drawn(self.filtered(scores).double().softmax(dim=-1), answers)
 
     def several(self, scores: Tensor, answers: Sequence[int], count: int) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from glassformer.decoding.options import Decoding
 from glassformer.decoding.reader import Reader, evaluating, left_padded
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.sampling import Draw
-from glassformer.decoding.single import Single, likeliest
+from glassformer.decoding.single import Drawn, Single, likeliest
 from glassformer.decoding.watching import Watch
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
@@ -47,7 +47,7 @@ def search(
     chooser = prepared.chooser(history)
     for _ in prepared.run(chooser):
         pass
-    return [hypotheses[: options.num_return_sequences] for hypotheses in chooser.hypotheses()]
+    return chooser.hypotheses(options.num_return_sequences)
 
 
 def stream(
@@ -85,14 +85,14 @@ class Prepared:
         self.target, self.mask = beginning(batch)
         self.options = in_tokens(options, tokenizer)
         self.limits = limits(batch, self.options, model.config)
-        closing = torch.tensor(sorted(ends), dtype=torch.long, device=self.target.device)
+        closing = frozenset(ends)
         self.endings = Endings(closing)
         if options.stop_strings:
             before = real_rows(self.target, self.mask)
             self.endings = Endings(closing, options.stop_strings, tokenizer, before)
 
-    def chooser(self, history: list[Candidates] | None = None, alternatives: int = 0) -> Chooser:
-        """What the options choose by."""
+    def chooser(self, history: list[Candidates] | None = None, alternatives: int | None = None) -> Chooser:
+        """What the options choose by; with `alternatives` it tells every token as soon as it is chosen."""
         options, given = self.options, (self.limits, self.endings, self.options)
         beams = options.num_beams > 1 or history is not None
         if history is not None and (
@@ -109,7 +109,7 @@ class Prepared:
         draw = Draw(options, len(self.limits), answers, least) if options.do_sample else None
         if beams:
             return Beam(*given, options.num_beams, draw, history)
-        return Single(*given, likeliest if draw is None else draw.one, alternatives)
+        return Single(*given, likeliest if draw is None else Drawn(draw), alternatives)
 
     @torch.inference_mode()
     def run(self, chooser: Chooser) -> Iterator[Token]:
@@ -119,22 +119,21 @@ class Prepared:
             rules = Constraints(self.options, self.target, self.mask, self.limits, self.endings.tokens)
         with evaluating(self.model):
             reader = self._reader()
-            logits = reader.read(self.target, self.mask)
+            reader.read(self.target, self.mask)
             while True:
-                choice = chooser.choose(self._prospects(reader, logits, rules))
+                choice = chooser.choose(Prospects(reader, rules, beams=self.options.num_beams > 1))
                 yield from choice.certain
-                if not len(choice.tokens):
+                if not choice.tokens:
                     return
-                if choice.rows is not None:
-                    reader.select(choice.rows)
                 if rules is not None:
                     rules.follow(choice.tokens, choice.rows)
-                logits = reader.read(choice.tokens[:, None])
+                reader.read_on(choice.tokens, choice.rows)
 
     def _reader(self) -> SearchReader:
         """The source, where there is one, read once: by the model's quick twin, unless somebody watches."""
-        if self.watch is None and self.model.quick is not None:
-            quick = self.model.quick.reader(self.source, self.source_mask)
+        twin = self.model.quick
+        if self.watch is None and twin is not None:
+            quick = twin.reader(self.source, self.source_mask, hidden=self.options.contrastive)
             if quick is not None:
                 return quick
         reader = Reader(self.model)
@@ -144,15 +143,6 @@ class Prepared:
         if self.watch is None:
             return reader
         return self.watch.beside(reader, self.source, self.source_mask)
-
-    def _prospects(self, reader: SearchReader, logits: Tensor, rules: Constraints | None) -> Prospects:
-        """What the model says, in float32 at least, and what the rules make of it."""
-        wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        said = wide.log_softmax(dim=-1)
-        scores = said
-        if rules is not None:  # as in transformers: beams penalise log-probabilities, all else the logits
-            scores = rules.applied(said if self.options.num_beams > 1 else wide)
-        return Prospects(log_probabilities=said, scores=scores, hidden=reader.hidden, real=reader.fresh)
 
 
 def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[int]:

@@ -1,24 +1,42 @@
 """One token after the other: the likeliest every time, or one that is drawn."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from glassformer.decoding.chooser import Choice, Prospects, check_possible, penalized
 from glassformer.decoding.endings import Endings
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Hypothesis, Token
+from glassformer.decoding.sampling import Draw
 
 Alternatives = tuple[tuple[int, float], ...]
-Pick = Callable[[Tensor, list[int]], Tensor]  # a token for each row (N V) of these answers: N
+Rows = list[int] | None  # which row of the prospects each answer is continued from; None: its own
+Pick = Callable[[Prospects, list[int], Rows], tuple[list[int], list[float]]]  # each answer's token, its log-probability
 
 
-def likeliest(scores: Tensor, answers: list[int]) -> Tensor:
+def likeliest(prospects: Prospects, answers: list[int], rows: Rows) -> tuple[list[int], list[float]]:
     """Greedy search."""
-    best, tokens = scores.max(dim=-1)
-    check_possible(best)
-    return tokens
+    found = prospects.best([0.0] * len(answers), beams=1, width=1)
+    check_possible(min(found.totals))
+    return found.tokens, found.log_probabilities
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Tokens by chance."""
+
+    draw: Draw
+
+    def __call__(self, prospects: Prospects, answers: list[int], rows: Rows) -> tuple[list[int], list[float]]:
+        """One for each answer."""
+        scores, logs = prospects.scores, prospects.log_probabilities
+        if rows is not None:
+            scores, logs = scores[rows], logs[rows]
+        tokens = self.draw.one(scores, answers)
+        values: list[float] = logs.gather(1, tokens[:, None])[:, 0].tolist()
+        return tokens.tolist(), values
 
 
 class Answers:
@@ -32,32 +50,32 @@ class Answers:
         self.closed = [False] * len(self.open)
         self.length = 0
 
-    def note(self, tokens: Tensor, values: Tensor, likeliest: list[Alternatives]) -> tuple[Token, ...]:
-        """Write one more token of each open answer down, with its log-probability (both N)."""
-        position, self.length = self.length, self.length + 1
-        certain = []
-        rows = zip(self.open, tokens.tolist(), values.tolist(), likeliest, strict=True)
-        for answer, token, value, others in rows:
+    def write(self, tokens: list[int], values: list[float]) -> None:
+        """Add one more token to each open answer, with its log-probability."""
+        self.length += 1
+        ends = self.endings.tokens
+        for answer, token, value in zip(self.open, tokens, values, strict=True):
             self.ids[answer].append(token)
             self.log_probabilities[answer].append(value)
-            certain.append(
-                Token(
-                    sentence=answer // self.each,
-                    answer=answer % self.each,
-                    position=position,
-                    id=token,
-                    log_probability=value,
-                    alternatives=others,
-                )
+            self.closed[answer] = token in ends
+        if self.endings.texts:
+            rows, whose = [self.ids[answer] for answer in self.open], [answer // self.each for answer in self.open]
+            for answer, stopped in zip(self.open, self.endings.stopped(rows, whose), strict=True):
+                self.closed[answer] = self.closed[answer] or stopped
+
+    def told(self, likeliest: Sequence[Alternatives]) -> tuple[Token, ...]:
+        """What was written last, with the likeliest beside it."""
+        return tuple(
+            Token(
+                sentence=answer // self.each,
+                answer=answer % self.each,
+                position=self.length - 1,
+                id=self.ids[answer][-1],
+                log_probability=self.log_probabilities[answer][-1],
+                alternatives=others,
             )
-        stopped = self.endings.stopped(
-            [self.ids[answer] for answer in self.open], [answer // self.each for answer in self.open]
+            for answer, others in zip(self.open, likeliest, strict=True)
         )
-        for answer, by_token, by_text in zip(
-            self.open, torch.isin(tokens, self.endings.tokens).tolist(), stopped, strict=True
-        ):
-            self.closed[answer] = by_token or by_text
-        return tuple(certain)
 
     def leave(self) -> list[int]:
         """Let the answers that are over go; the rows that stay."""
@@ -84,7 +102,7 @@ class Answers:
 
 
 class Single:
-    """Every answer is one row; `pick` chooses its next token."""
+    """Every answer is one row; `pick` chooses its next token. With `alternatives` each is told as it is chosen."""
 
     def __init__(
         self,
@@ -92,30 +110,35 @@ class Single:
         endings: Endings,
         options: Decoding,
         pick: Pick = likeliest,
-        alternatives: int = 0,
+        alternatives: int | None = None,
     ) -> None:
         self.answers = Answers(limits, endings, options.length_penalty, options.num_return_sequences)
         self.pick, self.alternatives = pick, alternatives
 
     def choose(self, prospects: Prospects) -> Choice:
         """Continue every answer by one token; rows whose answer is over leave."""
-        scores, logs, before = prospects.scores, prospects.log_probabilities, None
-        if self.answers.length == 0 and self.answers.each > 1:  # a sentence is read once for all its answers
-            before = torch.arange(len(scores), device=scores.device).repeat_interleave(self.answers.each)
-            scores, logs = scores[before], logs[before]
-        tokens = self.pick(scores, self.answers.open)
-        values = logs.gather(1, tokens[:, None])[:, 0]
-        open_ones = len(tokens)
-        certain = self.answers.note(tokens, values, likeliest_of(logs, self.alternatives))
-        stay = self.answers.leave()
-        if len(stay) == open_ones:
-            return Choice(tokens=tokens, rows=before, certain=certain)
-        rows = torch.tensor(stay, dtype=torch.long, device=tokens.device)
-        return Choice(tokens=tokens[rows], rows=rows if before is None else before[rows], certain=certain)
+        answers, rows = self.answers, None
+        if answers.length == 0 and answers.each > 1:  # a sentence is read once for all its answers
+            rows = [answer // answers.each for answer in answers.open]
+        tokens, values = self.pick(prospects, answers.open, rows)
+        answers.write(tokens, values)
+        certain = self._told(prospects, rows)
+        stay = answers.leave()
+        if len(stay) < len(tokens):
+            tokens, rows = [tokens[place] for place in stay], stay if rows is None else [rows[place] for place in stay]
+        return Choice(tokens=tokens, rows=rows, certain=certain)
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """The answers to every sentence, in the order in which they are drawn."""
+    def hypotheses(self, count: int) -> list[list[Hypothesis]]:
+        """The answers to every sentence, in the order in which they are drawn: as many as were."""
         return self.answers.hypotheses()
+
+    def _told(self, prospects: Prospects, rows: Rows) -> tuple[Token, ...]:
+        if self.alternatives is None:
+            return ()
+        if not self.alternatives:
+            return self.answers.told([()] * len(self.answers.open))
+        logs = prospects.log_probabilities
+        return self.answers.told(likeliest_of(logs if rows is None else logs[rows], self.alternatives))
 
 
 def likeliest_of(log_probabilities: Tensor, count: int) -> list[Alternatives]:

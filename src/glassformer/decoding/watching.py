@@ -1,14 +1,16 @@
 """A search that is looked at: whatever it reads is read beside it a second time, with a trace."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from glassformer.decoding.chooser import log_probabilities_of
 from glassformer.decoding.reader import Reader
 from glassformer.decoding.single import Alternatives, likeliest_of
 from glassformer.errors import InputError
 from glassformer.glass.trace import Trace
+from glassformer.nn.twin import Continuations
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,31 @@ class WatchedReader:
         """Which of these are no padding."""
         return self.heard.fresh
 
-    def read(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The logits after the last token: N T -> N V."""
-        trace = Trace(self.watch.keep)
-        logits = self.heard.read(target, mask)
-        self.seen.read(target, mask, trace=trace)
-        wide = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-        likeliest = likeliest_of(wide.log_softmax(dim=-1), self.watch.alternatives)
-        self.watch.readings.append(Reading(trace, self.seen.latest.tolist(), self.rows, tuple(likeliest)))
-        self.rows = tuple(range(len(target)))
-        return logits
+    @property
+    def logits(self) -> Tensor:
+        """After the last token of each row."""
+        return self.heard.logits
 
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows, in this order."""
-        self.heard.select(rows)
-        self.seen.select(rows)
-        self.rows = tuple(rows.tolist())
+    def read(self, target: Tensor, mask: Tensor | None = None) -> None:
+        """Read the beginnings, and have them seen."""
+        trace = Trace(self.watch.keep)
+        self.heard.read(target, mask)
+        self.seen.read(target, mask, trace=trace)
+        self._note(trace)
+
+    def read_on(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> None:
+        """Go on with these rows, each by one token, and have it seen."""
+        trace = Trace(self.watch.keep)
+        self.heard.read_on(tokens, rows)
+        self.seen.read_on(tokens, rows, trace=trace)
+        self.rows = self.rows if rows is None else tuple(rows)
+        self._note(trace)
+
+    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
+        """The likeliest continuations, as the search hears them."""
+        return self.heard.best(totals, beams, width)
+
+    def _note(self, trace: Trace) -> None:
+        likeliest = likeliest_of(log_probabilities_of(self.logits), self.watch.alternatives)
+        self.watch.readings.append(Reading(trace, self.seen.latest.tolist(), self.rows, tuple(likeliest)))
+        self.rows = tuple(range(len(self.logits)))

@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
+from ctypes import POINTER, Structure, addressof, byref, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glassformer.engine.build import KINDS, library
 from glassformer.errors import InputError
+from glassformer.nn.twin import Continuations
 
 FORMATS = {"float32": 0, "bfloat16": 1, "int8": 2, "int4": 3}  # as `Kind` numbers them in linear.h
 
@@ -86,6 +87,15 @@ class Step(Structure):
     ]
 
 
+class Weighing(Structure):
+    """What a search asks of logits; see continuations.h."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("sentences", "beams", "width", "vocabulary", "threads")),
+        *((name, c_void_p) for name in ("logits", "before", "tokens", "parents", "totals", "log_probabilities")),
+    ]
+
+
 @cache
 def native() -> ctypes.CDLL | None:
     """The best library that was built and that this processor runs; None: there is none."""
@@ -114,6 +124,7 @@ def declared(found: ctypes.CDLL) -> ctypes.CDLL:
         "past_free": (None, [c_void_p]),
         "past_select": (None, [c_void_p, c_void_p, c_int64]),
         "step_run": (c_int64, [c_void_p, POINTER(Step)]),
+        "weighing_run": (c_int64, [POINTER(Weighing)]),
         "activation_run": (c_int64, [c_int64, c_void_p, c_void_p, c_int64]),
     }
     for name, (result, arguments) in signatures.items():
@@ -133,7 +144,8 @@ class Owned:
     """Something the library made and this object frees; `kept` is what it points into and must outlive it."""
 
     def __init__(self, kind: str, made: int | None, needed: float, kept: Sequence[object] = ()) -> None:
-        self.free = getattr(loaded(), f"{kind}_free")
+        self.library = loaded()
+        self.free = getattr(self.library, f"{kind}_free")
         self.handle, self.kept = made, kept
         if made is None:
             raise out_of_memory(needed)
@@ -166,13 +178,13 @@ class PackedLinear(Owned):
     @property
     def size(self) -> int:
         """Bytes that it takes."""
-        return int(loaded().linear_size(self.handle))
+        return int(self.library.linear_size(self.handle))
 
     def __call__(self, x: Tensor) -> Tensor:
         """(..., K) -> (..., N), in float32."""
         rows = x.float().contiguous().view(-1, self.shape[1])
         y = torch.empty(len(rows), self.shape[0])
-        failed = loaded().linear_run(
+        failed = self.library.linear_run(
             self.handle, rows.data_ptr(), len(rows), y.data_ptr(), torch.get_num_threads()
         )
         if failed:
@@ -196,7 +208,7 @@ class NativeStack(Owned):
     def place(self, tables: dict[str, Tensor], reach: int) -> None:
         """From now on these are the tables of positions."""
         places = Places(**{name: table.data_ptr() for name, table in tables.items()}, reach=reach)
-        loaded().stack_place(self.handle, byref(places))
+        self.library.stack_place(self.handle, byref(places))
         self.places = tuple(tables.values())
 
 
@@ -219,14 +231,14 @@ class NativePast(Owned):
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order."""
-        loaded().past_select(self.handle, (c_int64 * len(rows))(*rows), len(rows))
+        self.library.past_select(self.handle, (c_int64 * len(rows))(*rows), len(rows))
         self.rows = len(rows)
 
     def run(
         self,
         lengths: Sequence[int],
-        ids: Tensor,
-        segments: Tensor | None,
+        ids: Sequence[int],
+        segments: Sequence[int] | None,
         *,
         hidden: Tensor | None,
         logits: Tensor | None,
@@ -234,18 +246,40 @@ class NativePast(Owned):
         threads: int,
     ) -> None:
         """Read new tokens (ids and segments as one flat row each) and fill `hidden` and `logits`."""
-        pointers = {
-            name: None if value is None else value.data_ptr()
-            for name, value in (("ids", ids), ("segments", segments), ("hidden", hidden), ("logits", logits))
-        }
-        counts = (c_int64 * self.rows)(*lengths)
+        counts, numbers = (c_int64 * self.rows)(*lengths), (c_int64 * len(ids))(*ids)
+        parts = None if segments is None else (c_int64 * len(segments))(*segments)
         step = Step(
             rows=self.rows,
-            lengths=ctypes.addressof(counts),
+            lengths=addressof(counts),
+            ids=addressof(numbers),
+            segments=None if parts is None else addressof(parts),
             past=self.handle,
+            hidden=None if hidden is None else hidden.data_ptr(),
+            logits=None if logits is None else logits.data_ptr(),
             each=each,
             threads=threads,
-            **pointers,
         )
-        if loaded().step_run(self.stack.handle, byref(step)):
+        if self.library.step_run(self.stack.handle, byref(step)):
             raise out_of_memory(len(ids) * (self.stack.entry * self.layers + 64 * self.stack.width))
+
+
+class Shortlist:
+    """Finds the best continuations of a search's sentences; its room is used again from step to step."""
+
+    def __init__(self, rows: int, beams: int, width: int, vocabulary: int, threads: int) -> None:
+        self.shape, self.library = (rows, beams, width), loaded()
+        sentences, self.width = rows // beams, min(width, beams * vocabulary)
+        count = sentences * self.width
+        self.before = (c_double * rows)()
+        self.tokens, self.parents = (c_int32 * count)(), (c_int32 * count)()
+        self.totals, self.logs = (c_double * count)(), (c_float * count)()
+        room = map(addressof, (self.before, self.tokens, self.parents, self.totals, self.logs))
+        self.weighing = Weighing(sentences, beams, self.width, vocabulary, threads, None, *room)
+
+    def of(self, logits: Tensor, totals: Sequence[float]) -> Continuations:
+        """From logits (N V), in float32, and the score of each row (N) so far."""
+        self.weighing.logits = logits.data_ptr()
+        self.before[:] = totals
+        if self.library.weighing_run(byref(self.weighing)):
+            raise out_of_memory(2**20)
+        return Continuations(self.width, self.tokens[:], self.parents[:], self.totals[:], self.logs[:])

@@ -13,15 +13,15 @@ from glassformer.model import Transformer
 from glassformer.nn.stack import Stack
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Texts:
     """Rows of tokens without padding, and where they stood."""
 
     lengths: list[int]
-    ids: Tensor  # all tokens, one row after the other
-    segments: Tensor | None
+    ids: list[int]  # all tokens, one row after the other
+    segments: list[int] | None
     mask: Tensor | None  # B T: None: there was no padding
-    shape: torch.Size
+    shape: tuple[int, int]
 
     @property
     def empty(self) -> bool:
@@ -39,12 +39,13 @@ class Texts:
 
 def texts_of(ids: Tensor, mask: Tensor | None, segments: Tensor | None) -> Texts:
     """Ids, mask and segments (B, T) without the padding."""
+    rows, width = ids.shape
     if mask is None:
-        flat = None if segments is None else segments.reshape(-1)
-        return Texts([ids.shape[1]] * len(ids), ids.reshape(-1).contiguous(), flat, None, ids.shape)
+        flat = None if segments is None else segments.flatten().tolist()
+        return Texts([width] * rows, ids.flatten().tolist(), flat, None, (rows, width))
     real = mask.bool()
-    told = None if segments is None else segments[real]
-    return Texts(real.sum(1).tolist(), ids[real], told, real, ids.shape)
+    told = None if segments is None else segments[real].tolist()
+    return Texts(real.sum(1).tolist(), ids[real].tolist(), told, real, (rows, width))
 
 
 class Packed:
@@ -66,17 +67,11 @@ class Packed:
         *,
         before: Sequence[int] = (0,),
         hidden: bool = False,
-        logits: bool = False,
+        logits: Tensor | None = None,
         each: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """New tokens of each row -> hidden rows (tokens, C), logits (tokens or rows, V), those that are asked for."""
+    ) -> Tensor | None:
+        """New tokens of each row -> hidden rows (tokens, C), if asked for; `logits` (tokens or rows, V) is filled."""
         self.tables.grow(max(texts.lengths) + max(before))
-        rows = len(texts.ids) if each else len(texts.lengths)
-        made = (
-            torch.empty(len(texts.ids), self.native.width) if hidden else None,
-            torch.empty(rows, self.native.vocabulary) if logits else None,
-        )
-        past.run(
-            texts.lengths, texts.ids, texts.segments, hidden=made[0], logits=made[1], each=each, threads=threads
-        )
+        made = torch.empty(len(texts.ids), self.native.width) if hidden else None
+        past.run(texts.lengths, texts.ids, texts.segments, hidden=made, logits=logits, each=each, threads=threads)
         return made

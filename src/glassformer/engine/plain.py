@@ -78,7 +78,9 @@ class PlainTwin:
         )
         return y
 
-    def reader(self, source: Tensor | None, source_mask: Tensor | None) -> Reader | None:
+    def reader(
+        self, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False
+    ) -> Reader | None:
         """A reader that has encoded the source."""
         if self.weights.changed:
             return None

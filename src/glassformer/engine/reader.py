@@ -1,75 +1,102 @@
 """The engine's side of a search."""
 
+from collections.abc import Sequence
+from itertools import islice
+
 import torch
 from torch import Tensor
 
-from glassformer.decoding.reader import second_halves
-from glassformer.engine.native import NativePast, NativeSource
+from glassformer.data.batch import pad
+from glassformer.engine.native import NativePast, NativeSource, Shortlist
 from glassformer.engine.packed import Packed, Texts, texts_of
+from glassformer.nn.twin import Continuations
 
 
 class NativeReader:
     """What decoding/reader.py does, with the keys and values of every row in native memory.
 
     Rows hold no padding there, and are put in another order by their lists of entries alone: nothing is copied. A row
-    that fills all of `limit` positions is read again from the second half of what it holds.
+    that fills all of `limit` positions is read again from the second half of what it holds. Logits stay where the
+    native part wrote them, and it also finds the best of them.
     """
 
     def __init__(
-        self, decoder: Packed, source: NativeSource | None, limit: int | None, dtype: torch.dtype, threads: int
+        self,
+        decoder: Packed,
+        source: NativeSource | None,
+        *,
+        limit: int | None,
+        dtype: torch.dtype,
+        threads: int,
+        keeps_hidden: bool,
     ) -> None:
         self.decoder, self.source, self.limit = decoder, source, limit
-        self.dtype, self.threads = dtype, threads
+        self.dtype, self.threads, self.keeps_hidden = dtype, threads, keeps_hidden
         self.past: NativePast | None = None
         self.lengths: list[int] = []  # of each row, so far
-        self.ids: Tensor | None = None  # N L: what was read; kept only where a row can grow too long
-        self.real: Tensor | None = None  # N L: what of it is no padding; None: all
-        self.hidden = torch.empty(0)  # N T C: the last layer's rows of the latest reading
+        self.ids: list[list[int]] | None = None  # of each row; kept only where a row can grow too long
+        self.room = torch.empty(0, decoder.native.vocabulary)  # for the latest logits, and more
+        self.shortlist: Shortlist | None = None
+        self.read_rows = torch.empty(0)  # N T C: the last layer's rows of the latest reading, where they are kept
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
 
-    def read(self, target: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The logits after the last token: N T -> N V; `mask` (N T) belongs to a padded beginning."""
-        if self.limit is not None:
-            self._note(target, mask)
-            if self.past is not None and max(self.lengths) + target.shape[1] > self.limit:
-                target, mask = self._begin_again(self.limit)
+    @property
+    def hidden(self) -> Tensor:
+        """The last layer's rows of the latest reading: N T C."""
+        assert self.keeps_hidden, "whoever needs these rows says so when the reader is made"
+        return self.read_rows
+
+    @property
+    def logits(self) -> Tensor:
+        """After the last token of each row, in the model's kind of numbers: N V."""
+        return self.room[: len(self.lengths)].to(self.dtype, copy=True)
+
+    def read(self, target: Tensor, mask: Tensor | None = None) -> None:
+        """Read the beginnings: N T; `mask` (N T) says what of them is no padding."""
         texts = texts_of(target, mask, None)
-        if self.past is None:
-            self.past = self.decoder.past(texts, self.source, keeps=True)
-            self.lengths = [0] * len(texts.lengths)
-        self.hidden, logits = self._run(self.past, texts)
-        self.fresh = texts.mask
-        self.lengths = [before + new for before, new in zip(self.lengths, texts.lengths, strict=True)]
-        return logits
+        if self.limit is not None:
+            each = iter(texts.ids)
+            self.ids = [list(islice(each, length)) for length in texts.lengths]
+        self._begin(texts)
 
-    def select(self, rows: Tensor) -> None:
-        """Go on with these rows, in this order."""
-        assert self.past is not None, "there is nothing to select before the first reading"
-        numbers: list[int] = rows.tolist()
-        self.past.select(numbers)
-        self.lengths = [self.lengths[number] for number in numbers]
-        self.ids = None if self.ids is None else self.ids[rows]
-        self.real = None if self.real is None else self.real[rows]
+    def read_on(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> None:
+        """Go on with these rows, in this order (None: with all as they are), each by one token."""
+        assert self.past is not None, "there is nothing to go on with before the first reading"
+        if rows is not None:
+            self.past.select(rows)
+            self.lengths = [self.lengths[row] for row in rows]
+        if self.ids is not None:
+            before = self.ids if rows is None else [self.ids[row] for row in rows]
+            self.ids = [[*ids, token] for ids, token in zip(before, tokens, strict=True)]
+        if self.ids is not None and self.limit is not None and max(self.lengths) == self.limit:
+            self._begin(self._second_halves(self.ids, self.limit))
+        else:
+            count = len(tokens)
+            self._read(self.past, Texts([1] * count, list(tokens), None, None, (count, 1)))
 
-    def _run(self, past: NativePast, texts: Texts) -> tuple[Tensor, Tensor]:
-        hidden, logits = self.decoder.read(
-            past, texts, self.threads, before=self.lengths, hidden=True, logits=True
+    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
+        """The likeliest continuations; each sentence has `beams` rows side by side, which score `totals` so far."""
+        shape = (len(totals), beams, width)
+        if self.shortlist is None or self.shortlist.shape != shape:
+            self.shortlist = Shortlist(*shape, self.decoder.native.vocabulary, self.threads)
+        return self.shortlist.of(self.room, totals)
+
+    def _begin(self, texts: Texts) -> None:
+        self.past = self.decoder.past(texts, self.source, keeps=True)
+        self.lengths = [0] * len(texts.lengths)
+        self._read(self.past, texts)
+
+    def _second_halves(self, ids: list[list[int]], limit: int) -> Texts:
+        """Forget the first half of the rows that would fill more than all positions; what is to be read again."""
+        self.ids = [row[-(limit // 2) :] if len(row) > limit else row for row in ids]
+        return texts_of(*pad(self.ids, 0, side="left"), None)
+
+    def _read(self, past: NativePast, texts: Texts) -> None:
+        if len(texts.lengths) > len(self.room):
+            self.room = torch.empty(len(texts.lengths), self.decoder.native.vocabulary)
+        hidden = self.decoder.read(
+            past, texts, self.threads, before=self.lengths, hidden=self.keeps_hidden, logits=self.room
         )
-        assert hidden is not None, "it was asked for"
-        assert logits is not None, "it was asked for"
-        return texts.spread(hidden).to(self.dtype), logits.to(self.dtype)
-
-    def _note(self, target: Tensor, mask: Tensor | None) -> None:
-        if self.ids is None:
-            self.ids, self.real = target, mask
-            return
-        self.ids = torch.cat([self.ids, target], dim=1)
-        if self.real is not None:
-            self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
-
-    def _begin_again(self, limit: int) -> tuple[Tensor, Tensor]:
-        """Forget the first half of the rows that fill all positions; what is to be read again, and its mask."""
-        assert self.ids is not None, "there is something that has grown too long"
-        self.ids, self.real, _ = second_halves(self.ids, self.real, limit)
-        self.past = None
-        return self.ids, self.real
+        if hidden is not None:
+            self.read_rows, self.fresh = texts.spread(hidden).to(self.dtype), texts.mask
+        self.lengths = [before + new for before, new in zip(self.lengths, texts.lengths, strict=True)]

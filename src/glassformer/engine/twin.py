@@ -69,7 +69,8 @@ class NativeTwin:
     def headed(self, packed: Packed, texts: Texts, past: NativePast) -> Tensor:
         """What the head makes of every row; a head that is small is the model's own."""
         words = isinstance(self.model.head, LanguageHead)
-        hidden, logits = packed.read(past, texts, self.threads, hidden=not words, logits=words, each=True)
+        logits = torch.empty(len(texts.ids), packed.native.vocabulary) if words else None
+        hidden = packed.read(past, texts, self.threads, hidden=not words, logits=logits, each=True)
         if logits is not None:
             return texts.spread(logits).to(self.dtype)
         assert hidden is not None, "one of the two was asked for"
@@ -81,21 +82,26 @@ class NativeTwin:
         if texts is None or self.encoder is None or self.decoder is None:
             return None
         past = self.encoder.past(texts, None)
-        memory, _ = self.encoder.read(past, texts, self.threads, hidden=True)
+        memory = self.encoder.read(past, texts, self.threads, hidden=True)
         assert memory is not None, "it was asked for"
         return NativeSource(self.decoder.native, texts.lengths, memory, self.threads)
 
-    def reader(self, source: Tensor | None, source_mask: Tensor | None) -> NativeReader | None:
+    def reader(
+        self, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False
+    ) -> NativeReader | None:
         """A reader that has encoded the source; None where only the model itself can read."""
         assert self.decoder is not None, "only a model with a decoder writes"
         if self.weights.changed or elsewhere(source):
             return None
-        if source is None or self.encoder is None:
-            return NativeReader(self.decoder, None, self.limit, self.dtype, self.threads)
-        texts = texts_of(source, source_mask, self.model.segmented(source, None))
-        if texts.empty:
-            return None
-        return NativeReader(self.decoder, self.source(texts), None, self.dtype, self.threads)
+        read, limit = None, self.limit
+        if source is not None and self.encoder is not None:
+            texts = texts_of(source, source_mask, self.model.segmented(source, None))
+            if texts.empty:
+                return None
+            read, limit = self.source(texts), None
+        return NativeReader(
+            self.decoder, read, limit=limit, dtype=self.dtype, threads=self.threads, keeps_hidden=hidden
+        )
 
 
 def elsewhere(*given: Tensor | None) -> bool:

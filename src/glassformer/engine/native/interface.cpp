@@ -1,6 +1,7 @@
 // What Python calls, through ctypes. A call that fails says so by its answer: there are no exceptions across the border.
 #include <algorithm>
 
+#include "continuations.h"
 #include "stack.h"
 
 using namespace glassformer;
@@ -110,6 +111,10 @@ void past_select(Past* past, const int64_t* rows, int64_t count) {
 
 int64_t step_run(Stack* stack, const Step* step) {
     return guarded([&] { run(*stack, *step); });
+}
+
+int64_t weighing_run(const Weighing* weighing) {
+    return guarded([&] { weigh(*weighing); });
 }
 
 int64_t activation_run(int64_t activation, const float* x, float* y, int64_t count) {  // for the tests

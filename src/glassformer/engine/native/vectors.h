@@ -51,6 +51,17 @@ inline float largest(Floats v) {
 #endif
 }
 
+// A bit for each number that is not at most `low`: that is above it, or no number.
+inline uint32_t above(Floats v, float low) {
+#ifdef __AVX512F__
+    return _mm512_cmp_ps_mask((__m512)v, _mm512_set1_ps(low), _CMP_NLE_UQ);
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < WIDE; ++i) bits |= uint32_t(!(v[i] <= low)) << i;
+    return bits;
+#endif
+}
+
 // e^x to about one unit in the last place: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2] (Cephes, expf).
 inline Floats exponential(Floats x) {
     x = larger(smaller(x, splat(88.3762626647949f)), splat(-87.3365447504019f));
