@@ -171,7 +171,9 @@ class Beam:
             tokens += [found.tokens[place] for place in kept]
             rows += [row * self.width + found.parents[place] for place in kept]
             logs += [found.log_probabilities[place] for place in kept]
-        links = [(token, log, self.links[row]) for token, log, row in zip(tokens, logs, rows, strict=True)]
+        before = self.links
+        new = zip(tokens, logs, rows, strict=True)
+        links: list[Link | None] = [(token, log, before[row]) for token, log, row in new]
         self.open, self.totals, self.links = still, totals, links
         self.width = len(tokens) // max(1, len(still))
         return tokens, rows

@@ -273,13 +273,14 @@ class Shortlist:
         self.before = (c_double * rows)()
         self.tokens, self.parents = (c_int32 * count)(), (c_int32 * count)()
         self.totals, self.logs = (c_double * count)(), (c_float * count)()
-        room = map(addressof, (self.before, self.tokens, self.parents, self.totals, self.logs))
-        self.weighing = Weighing(sentences, beams, self.width, vocabulary, threads, None, *room)
+        room: tuple[ctypes.Array[Any], ...] = self.before, self.tokens, self.parents, self.totals, self.logs
+        places = [addressof(each) for each in room]
+        self.weighing = Weighing(sentences, beams, self.width, vocabulary, threads, None, *places)
 
     def of(self, logits: Tensor, totals: Sequence[float]) -> Continuations:
         """From logits (N V), in float32, and the score of each row (N) so far."""
         self.weighing.logits = logits.data_ptr()
-        self.before[:] = totals
+        self.before[:] = list(totals)
         if self.library.weighing_run(byref(self.weighing)):
             raise out_of_memory(2**20)
         return Continuations(self.width, self.tokens[:], self.parents[:], self.totals[:], self.logs[:])

@@ -1,6 +1,6 @@
 """Whether a model's weights are still those that were packed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import attrgetter, is_
 from typing import Any
 
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from glassformer.model import Transformer
 
-Holder = Mapping[str, Any]  # what a part holds, by name
+Holder = dict[str, Any]  # what a part holds, by name
+HOLDS: Callable[[Holder, str], Any] = dict.get
 VERSION: Callable[[Tensor], int] = attrgetter("_version")  # how often a tensor was changed
 
 
@@ -30,5 +31,5 @@ class Weights:
     @property
     def changed(self) -> bool:
         """Whether a weight was changed or replaced, or a part of the model put in another's place."""
-        now = map(dict.get, self.holders, self.names)
+        now = map(HOLDS, self.holders, self.names)
         return list(map(VERSION, self.counted)) != self.counts or not all(map(is_, now, self.held))
