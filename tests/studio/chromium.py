@@ -95,3 +95,12 @@ def numbers_in(browser: Any) -> list[list[float]]:
     read = "return [...document.querySelectorAll('table.numbers tbody tr')].map((row) => "
     rows = browser.execute_script(read + "[...row.querySelectorAll('td')].map((cell) => cell.title))")
     return [[float(title.replace("−", "-")) for title in row] for row in rows]
+
+
+def press(browser: Any, title: str) -> None:
+    """A button or link by what it says."""
+    seen(browser, "#main")
+    found = f"//main//*[self::button or self::a][normalize-space()='{title}']"
+    waiting = WebDriverWait(browser, WAIT, ignored_exceptions=REDRAWN)
+    click = "arguments[0].click(); return true"
+    waiting.until(lambda driver: driver.execute_script(click, driver.find_element(By.XPATH, found)))

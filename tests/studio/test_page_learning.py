@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from selenium.webdriver.common.by import By
-from tests.studio.chromium import NEEDED, Open, numbers_in, reads, seen
+from tests.studio.chromium import NEEDED, Open, numbers_in, press, reads, seen
 
 import glassformer as gf
 from glassformer import inspection
@@ -13,13 +13,6 @@ from glassformer.glass.update import AdamW
 pytestmark = NEEDED
 
 TEXT, WANTED = "I love data science", "j' aime les données"
-
-
-def press(browser: Any, title: str) -> None:
-    """A button or link by what it says."""
-    seen(browser, "#main")
-    found = browser.find_element(By.XPATH, f"//main//*[self::button or self::a][normalize-space()='{title}']")
-    browser.execute_script("arguments[0].click()", found)
 
 
 def test_a_step_of_training_is_walked_from_the_loss_to_the_new_weights(page: Open) -> None:

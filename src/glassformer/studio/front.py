@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, get_route_path
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from glassformer.shipped import cards
@@ -30,7 +30,7 @@ class Files:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One of them; a folder is its index.html."""
-        name = get_route_path(scope).lstrip("/") or "index.html"
+        name = scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/") or "index.html"
         content = self.held.get(name) if scope["method"] in ("GET", "HEAD") else None
         if content is None:
             await PlainTextResponse(f"the studio has no file {name}", 404)(scope, receive, send)

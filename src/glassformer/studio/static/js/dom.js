@@ -19,6 +19,9 @@ export function symbol(text) {
   return el("span", { class: "symbol" }, base, index ? el("sub", {}, index) : null);
 }
 
+/** A name that may break after its dots. */
+export const breaking = (name) => name.split(/(?<=[._])/).flatMap((part) => [part, document.createElement("wbr")]);
+
 const minus = (text) => text.replace(/-/g, "−");
 
 /** A number for reading: four digits behind the point. */

@@ -1,7 +1,7 @@
 // One step whole: its formula, what it was made of, its numbers, and how one of them came about.
 
 import { ask, numbers } from "./api.js";
-import { el, exact, last, percent, symbol } from "./dom.js";
+import { breaking, el, exact, last, percent, symbol } from "./dom.js";
 import { address, state } from "./store.js";
 import { parameter } from "./parameter.js";
 import { draw, heads, layout, matrix, partOf, small, written } from "./tensor.js";
@@ -50,6 +50,12 @@ async function equation(run, step, view, { text, head }) {
   return [...drawn, terms[terms.length - 1].sign === "→" ? null : el("span", { class: "sign" }, "=")];
 }
 
+// The axes and their sizes; one text and one head go without saying.
+function sized(run, step, letters) {
+  const told = letters.map((letter, axis) => ("BHG1".includes(letter) && step.shape[axis] === 1 ? "" : `${run.axes[letter]} ${step.shape[axis]}`));
+  return told.filter(Boolean).join(" × ") || "one number";
+}
+
 /** Everything about one step, as an element. */
 export async function look(run, name) {
   const now = state();
@@ -87,8 +93,8 @@ export async function look(run, name) {
   return el(
     "article",
     { class: "look" },
-    el("h2", {}, name),
-    el("p", { class: "lead" }, letters.map((letter, axis) => `${run.axes[letter]} ${step.shape[axis]}`).join(" × ") || "one number"),
+    el("h2", {}, breaking(name)),
+    el("p", { class: "lead" }, sized(run, step, letters)),
     step.says ? el("p", { class: "idea" }, step.says) : null,
     el("div", { class: "formula", role: "math", html: step.math, "aria-label": step.formula }),
     links(run, "made of", step.inputs),

@@ -1,7 +1,7 @@
 // One parameter whole: its numbers, who uses it, and its words where its rows are words.
 
 import { ask, numbers, Refused } from "./api.js";
-import { el, exact } from "./dom.js";
+import { breaking, el, exact } from "./dom.js";
 import { address, go, state } from "./store.js";
 import { draw, matrix } from "./tensor.js";
 import { changingWeight, changingWord } from "./touch.js";
@@ -35,7 +35,7 @@ export async function parameter(run, name) {
   return el(
     "article",
     { class: "look" },
-    el("h2", {}, name),
+    el("h2", {}, breaking(name)),
     el("p", { class: "lead" }, `weights, ${shape.join(" × ")}`),
     links(run, "used by", users),
     words.length ? wordField(run, place, now.word) : null,

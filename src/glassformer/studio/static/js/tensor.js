@@ -117,8 +117,8 @@ export function written(term, hidden) {
     share: false,
     hidden,
     value: (r, c) => term.values[r][c],
-    row: (r) => (term.rows ? term.rows[r] : ""),
-    column: (c) => (term.columns ? term.columns[c] : ""),
+    row: (r) => (term.rows ? term.rows[r] : term.values.length > 1 ? String(r) : ""),
+    column: (c) => (term.columns ? term.columns[c] : String(c)),
   };
   return el("figure", {}, el("figcaption", {}, symbol(term.symbol)), table(view, () => {}, "term"));
 }
@@ -184,14 +184,15 @@ function walkCells(event, view) {
 // A heat map draws only what is in sight, from a picture with one pixel a number: large ones scroll smoothly.
 function heat(view, pick) {
   const picture = bitmap(view);
-  const cell = Math.max(CELL.least, Math.min(CELL.most, Math.floor(1100 / view.columns), Math.ceil(720 / view.rows)));
+  const fitting = [Math.floor(1100 / view.columns), Math.ceil(720 / view.rows)].map((size) => Math.max(CELL.least, Math.min(CELL.most, size)));
+  const [across, down] = view.share ? [Math.min(...fitting), Math.min(...fitting)] : fitting; // who looks at whom is square
   const canvas = el("canvas", { class: "sight", role: "img", "aria-label": `heat map of ${view.rows} by ${view.columns} numbers` });
   const space = el("div", { class: "space" }, canvas);
   const box = el("div", { class: "heat", tabindex: 0 }, space);
-  const size = { width: view.columns * cell, height: view.rows * cell };
+  const size = { width: view.columns * across, height: view.rows * down };
   space.style.width = `${size.width}px`;
   space.style.height = `${size.height}px`;
-  box.style.height = `${Math.min(size.height + 2, 620)}px`;
+  box.style.height = `${Math.min(size.height + 18, 620)}px`;
   let at = { row: 0, column: 0 };
 
   const paint = () => {
@@ -207,19 +208,19 @@ function heat(view, pick) {
     const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const [left, top] = [box.scrollLeft / cell, box.scrollTop / cell];
-    context.drawImage(picture, left, top, wide / cell, high / cell, 0, 0, canvas.width, canvas.height);
+    const [left, top] = [box.scrollLeft / across, box.scrollTop / down];
+    context.drawImage(picture, left, top, wide / across, high / down, 0, 0, canvas.width, canvas.height);
     const ink = getComputedStyle(document.documentElement).getPropertyValue("--ink");
     context.strokeStyle = ink;
     context.lineWidth = ratio;
-    context.strokeRect((at.column - left) * cell * ratio, (at.row - top) * cell * ratio, cell * ratio, cell * ratio);
+    context.strokeRect((at.column - left) * across * ratio, (at.row - top) * down * ratio, across * ratio, down * ratio);
   };
   const point = (row, column) => {
     at = { row: Math.min(Math.max(row, 0), view.rows - 1), column: Math.min(Math.max(column, 0), view.columns - 1) };
     pick(at.row, at.column);
     paint();
   };
-  const names = rowNames(view, cell, box);
+  const names = rowNames(view, down, box);
   box.addEventListener(
     "scroll",
     () =>
@@ -232,8 +233,8 @@ function heat(view, pick) {
   canvas.addEventListener("mousemove", (event) => {
     const edge = canvas.getBoundingClientRect();
     point(
-      Math.floor((event.clientY - edge.top + box.scrollTop) / cell),
-      Math.floor((event.clientX - edge.left + box.scrollLeft) / cell),
+      Math.floor((event.clientY - edge.top + box.scrollTop) / down),
+      Math.floor((event.clientX - edge.left + box.scrollLeft) / across),
     );
   });
   box.addEventListener("keydown", (event) => {

@@ -88,7 +88,7 @@ async function followed(number, say) {
   const look = () => [into("look into it as it stands", { view: "walk" }), described.target ? into("look at its next step", { view: "learn", target: described.target }) : ""];
   const stand = (now) => {
     standing.textContent = `${now.task}, ${now.state}${now.refusal ? `: ${now.refusal}` : ""}`;
-    const sizes = Object.entries(now.sizes).map(([name, size]) => `${size.toLocaleString("en")} ${name}`);
+    const sizes = Object.entries(now.sizes).filter(([, size]) => size).map(([name, size]) => `${size.toLocaleString("en")} ${name}`);
     if (sizes.length) standing.append(el("br"), sizes.join(", "));
     buttons.replaceChildren(
       ...(now.state === "running" || now.state === "preparing" ? [wanted("hold", "hold"), wanted("stop", "stop")] : []),
@@ -117,8 +117,8 @@ async function followed(number, say) {
       slider.max = seen.probes.length - 1;
       if (last) slider.value = slider.max;
       const line = `step ${event.step}: ${event.probe.said}`;
-      const before = samples.lastElementChild;
-      if (!before || before.dataset.said !== event.probe.said) samples.append(el("li", { "data-said": event.probe.said }, line));
+      const before = samples.firstElementChild;
+      if (!before || before.dataset.said !== event.probe.said) samples.prepend(el("li", { "data-said": event.probe.said }, line));
       showProbe();
     }
     if (event.kind === "checkpoint") stand(await ask(`api/trainings/${number}`));

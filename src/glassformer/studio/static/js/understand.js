@@ -78,7 +78,7 @@ async function lens(run) {
   const found = await ask(`api/runs/${run.run}/lens`);
   const head = el("tr", {}, el("th", { scope: "col" }, "after"), found.positions.map((each) => el("th", { scope: "col" }, each)));
   const rows = found.guesses.map((row, layer) =>
-    el("tr", {}, el("th", { scope: "row" }, found.layers[layer]), row.map((guess) => el("td", {}, guess.answer, " ", el("small", {}, percent(guess.probability))))),
+    el("tr", {}, el("th", { scope: "row" }, /^\d+$/.test(found.layers[layer]) ? `layer ${found.layers[layer]}` : found.layers[layer]), row.map((guess) => el("td", {}, guess.answer, " ", el("small", {}, percent(guess.probability))))),
   );
   return el(
     "article",

@@ -65,8 +65,10 @@ async function map(run) {
   const chosen = state().step || run.steps[run.steps.length - 1].name;
   if (mapped.run !== run || !mapped.section.isConnected) mapped = charted(run, chosen);
   const shown = await look(run, chosen);
-  mapped.mark(chosen);
+  const turned = mapped.mark(chosen);
   mapped.section.lastElementChild.replaceWith(shown);
+  const below = getComputedStyle(mapped.section.firstElementChild).position === "static"; // the list stands above it
+  if (turned && below) requestAnimationFrame(() => shown.scrollIntoView());
   return mapped.section;
 }
 
@@ -90,12 +92,14 @@ function charted(run, chosen) {
     );
   };
   const mark = (name) => {
+    const turned = name !== here;
     links.get(here)?.removeAttribute("aria-current");
     here = name;
     links.get(here)?.setAttribute("aria-current", "true");
     links.get(here)?.closest("details")?.setAttribute("open", "");
     const elsewhere = address({ view: "map", step: null, head: null, row: null, column: null, word: null });
     for (const [each, link] of links) link.href = `${elsewhere}&step=${encodeURIComponent(each)}`;
+    return turned;
   };
   box.addEventListener("input", fill);
   fill();
