@@ -50,6 +50,18 @@ def test_answers() -> None:
     assert context[answer.start : answer.end] == "Warsaw"
 
 
+def test_summaries() -> None:
+    model = gf.load("summaries")
+    text = (
+        "Tidyfolder is a small command line program that sorts the files of a folder by their type and date. It can be "
+        "run from cron and keeps a log of what it has moved."
+    )
+    summary = model(text)
+    words = summary.text.lower().split()
+    assert 2 <= len(words) <= 16
+    assert {"files", "folder", "sort", "sorts", "program", "tool", "command"} & set(words)
+
+
 def test_shakespeare() -> None:
     model = gf.load("shakespeare")
     text = model("ROMEO:", seed=7, max_new_tokens=120)

@@ -214,6 +214,10 @@ def test_a_trained_translator_learns_on(data: Path, tmp_path: Path) -> None:
     assert not prepared.drawn
     for each, parameter in prepared.model.named_parameters():
         assert torch.equal(parameter, before.get_parameter(each)), each
+    values = tuned("translation", start, {}).to_dict()
+    searched = Recipe.from_dict({**values, "decoding": {"num_beams": 3, "length_penalty": 0.8}})
+    own = prepare(searched, [str(data)], tmp_path / "third").checkpoint.generation
+    assert (own["num_beams"], own["length_penalty"]) == (3, 0.8)
     losses = [each.loss for each in prepared.records() if each.kind == "train" and each.loss is not None]
     assert losses[-1] < losses[0]
     assert str(gf.load(tmp_path / "second" / "last")("one two"))

@@ -21,6 +21,7 @@ FILES = {
     "classification": ("reviews.csv", "text,label\n" + "A good film.,good\nA bad film.,bad\n" * 10),
     "tagging": ("names.conll", "Ann\tB-PER\nlives\tO\nin\tO\nOslo\tB-LOC\n\n" * 20),
     "answering": ("questions.jsonl", QUESTION * 20),
+    "summarization": ("packages.csv", "text,summary\n" + "A tool that sorts the files of a folder.,sorts files\n" * 40),
     "translation": ("pairs.tsv", "A cat sleeps here.\tUn chat dort ici.\n" * 60),
     "generation": ("book.txt", "The cat sat on the mat. " * 200),
 }

@@ -1,12 +1,13 @@
 """What a run begins from: a tokenizer and a model, both new, or both from a trained one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from glassformer import adapters
 from glassformer.config import TransformerConfig
+from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.families.family import LABEL_HEADS, label_keys
@@ -125,6 +126,8 @@ def continued(
                 "may be given, and a larger d_ff"
             )
     head = decided["head"]
+    if recipe.decoding != Decoding() and head == "language-model":
+        checkpoint = replace(checkpoint, generation=recipe.decoding.publish())
     return with_head(
         checkpoint,
         head,
