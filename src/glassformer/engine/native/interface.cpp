@@ -85,14 +85,14 @@ Source* source_new(Stack* stack, int64_t rows, const int64_t* lengths, const flo
 void source_free(Source* source) { delete source; }
 
 // `keeps` 0: for one run alone, so that all layers may use the same room.
-Past* past_new(const Stack* stack, int64_t rows, int64_t keeps, const Source* source) {
+Past* past_new(Stack* stack, int64_t rows, int64_t keeps, const Source* source) {
     return made<Past>([&] {
-        Past* past = new Past();
+        auto past = std::make_unique<Past>(stack->spare);
         past->rows.resize(rows);
         past->pages.resize(keeps ? stack->layers.size() : 1);
         past->source = source;
         for (int64_t r = 0; r < rows; ++r) past->sources.push_back(int32_t(r));
-        return past;
+        return past.release();
     });
 }
 

@@ -54,6 +54,8 @@ struct Own {
     Rows normed, active;
     char* input;
     float* scores;
+    std::vector<const float*> entries{};  // where the keys of `row` are in `layer`
+    int64_t layer = -1, row = -1;
 };
 
 class Run {
@@ -98,7 +100,7 @@ private:
     void make_room() {
         const int64_t entries = rounded_up(past.used, Past::PAGE) / Past::PAGE;
         for (auto& pages : past.pages)
-            while (int64_t(pages.size()) < entries) pages.emplace_back(Past::PAGE * stack.entry() * 4);
+            while (int64_t(pages.size()) < entries) pages.push_back(past.spare->take(Past::PAGE * stack.entry() * 4));
         int64_t widest = sizes.d_model, projected_width = 1, wide_width = 1, input_bytes = 64;
         const auto fits = [&](const Linear* linear) {
             if (linear == nullptr) return;
@@ -140,7 +142,7 @@ private:
             Block& space = stack.private_space[i];
             space.reserve(numbers * 4 + input_bytes);
             float* at = space.as<float>();
-            Own own{{at, width}, {at + rows * width, gated}, nullptr, at + rows * (width + gated)};
+            Own own{{at, width}, {at + rows * width, gated}, nullptr, at + rows * (width + gated), {}, -1, -1};
             own.input = reinterpret_cast<char*>(own.scores + rounded_up(scores, WIDE));
             owned.push_back(own);
         }
@@ -328,6 +330,17 @@ private:
         return sight;
     }
 
+    // Found once for all heads of a row that a thread takes.
+    const float* const* entries_of(Own& own, size_t l, int64_t r) const {
+        if (own.layer != int64_t(l) || own.row != r) {
+            const std::vector<int32_t>& row = past.rows[r];
+            own.entries.resize(row.size());
+            for (size_t p = 0; p < row.size(); ++p) own.entries[p] = past.at(l, row[p], stack.entry());
+            own.layer = int64_t(l), own.row = r;
+        }
+        return own.entries.data();
+    }
+
     void attend_to_itself(Team& team, Own& own, size_t l) {
         if (!single) {
             team.share(tokens * sizes.groups, [&](int64_t i) { place(l, i / sizes.groups, i % sizes.groups); });
@@ -336,7 +349,8 @@ private:
         team.share(step.rows * sizes.groups, [&](int64_t i) {
             const int64_t r = i / sizes.groups, group = i % sizes.groups;
             if (single) place(l, r, group);
-            const auto keys = [&](int64_t p) { return past.at(l, past.rows[r][p], stack.entry()) + group * size; };
+            const float* const* entries = entries_of(own, l, r);
+            const auto keys = [=, offset = group * size](int64_t p) { return entries[p] + offset; };
             attend(own, r, group, keys, int64_t(past.rows[r].size()), before[r], sight_of(l, group));
         });
         team.meet();

@@ -53,6 +53,29 @@ struct Places {
 };
 }
 
+// Pages that a search has done with, for the next one: new memory costs the system more than what is written there.
+class Spare {
+public:
+    Block take(size_t bytes) {
+        std::lock_guard<std::mutex> hold(in_use);
+        if (pages.empty()) return Block(bytes);
+        Block page = std::move(pages.back());
+        pages.pop_back();
+        return page;
+    }
+    void put(std::vector<Block>& done) {
+        std::lock_guard<std::mutex> hold(in_use);
+        for (Block& page : done)
+            if ((pages.size() + 1) * page.size() <= MOST_BYTES) pages.push_back(std::move(page));
+        done.clear();
+    }
+
+private:
+    static constexpr size_t MOST_BYTES = 32 << 20;
+    std::mutex in_use;
+    std::vector<Block> pages;
+};
+
 struct Stack {
     Sizes sizes;
     Ends ends;
@@ -63,6 +86,7 @@ struct Stack {
     std::mutex in_use;
     Block stream, normed, projected, mixed, wide, active, top, transformed, input;
     std::vector<Block> private_space;
+    std::shared_ptr<Spare> spare = std::make_shared<Spare>();
 
     int64_t entry() const { return 2 * sizes.groups * sizes.padded_head; }  // numbers of a key and a value
 };
@@ -77,6 +101,12 @@ struct Source {
 // of entries, so rows are dropped, repeated and put in another order by copying lists.
 struct Past {
     static constexpr int64_t PAGE = 64;  // entries that are allotted at once
+
+    explicit Past(std::shared_ptr<Spare> spare) : spare(std::move(spare)) {}
+    ~Past() {
+        for (std::vector<Block>& each : pages) spare->put(each);
+    }
+    std::shared_ptr<Spare> spare;  // the stack's
 
     std::vector<std::vector<int32_t>> rows;
     std::vector<std::vector<Block>> pages;  // one list a layer; a run that keeps nothing has one for all
