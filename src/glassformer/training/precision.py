@@ -15,7 +15,7 @@ def chosen(precision: str, device: torch.device) -> str:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether it has instructions for that; a processor without them is slower in it, not quicker."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
         return False
     able = torch.cpu.get_capabilities()
