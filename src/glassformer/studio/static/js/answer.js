@@ -1,6 +1,6 @@
 // An answer of any task: words as they come with their probabilities, bars of labels, names in colour, an answer in its context.
 
-import { el, percent } from "./dom.js";
+import { el, percent, visible } from "./dom.js";
 
 /** A strip of tokens that grows; each says how sure the model was, and what else it weighed. */
 export function showTokens(box) {
@@ -13,9 +13,6 @@ export function showTokens(box) {
     },
   };
 }
-
-// An end of a line and a space, where they are tokens of their own.
-const visible = (token) => token.replaceAll("\n", "↵").replace(/^ $/, "␣");
 
 function word(token) {
   const others = token.alternatives.map((each) => el("li", {}, `${visible(each.token)} ${percent(each.probability)}`));

@@ -1,7 +1,7 @@
 // A beam search as the tree that it was: columns are positions, every continuation that was weighed stands in its column.
 
 import { ask } from "./api.js";
-import { el, percent } from "./dom.js";
+import { el, percent, visible } from "./dom.js";
 import { address, state } from "./store.js";
 
 const NS = "http://www.w3.org/2000/svg";
@@ -57,7 +57,7 @@ function drawn(tree, readout) {
     picture.append(svg("path", { class: `edge ${node.fate}${node.chosen ? " chosen" : ""}`, d: `M${fromX} ${fromY} C${fromX + 22} ${fromY} ${toX - 22} ${toY} ${toX} ${toY}` }));
   }
   for (const node of tree.nodes) {
-    const mark = svg("text", { class: `node ${node.fate}${node.chosen ? " chosen" : ""}`, x: x(node), y: y(node), tabindex: node.fate === "dropped" ? -1 : 0 }, node.token);
+    const mark = svg("text", { class: `node ${node.fate}${node.chosen ? " chosen" : ""}`, x: x(node), y: y(node), tabindex: node.fate === "dropped" ? -1 : 0 }, visible(node.token));
     const tell = () => {
       readout.textContent = `${node.text}: ${percent(node.probability)} here, sum ${node.score.toFixed(4)}; ${node.reason}`;
     };

@@ -19,6 +19,9 @@ export function symbol(text) {
   return el("span", { class: "symbol" }, base, index ? el("sub", {}, index) : null);
 }
 
+/** An end of a line and a space, where they are tokens of their own. */
+export const visible = (token) => token.replaceAll("\n", "↵").replace(/^ $/, "␣");
+
 /** A name that may break after its dots. */
 export const breaking = (name) => name.split(/(?<=[._])/).flatMap((part) => [part, document.createElement("wbr")]);
 

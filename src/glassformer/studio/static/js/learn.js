@@ -61,7 +61,7 @@ async function shown(run) {
     ),
     el(
       "div",
-      { class: "scroll" },
+      { class: "scroll", tabindex: 0 },
       el(
         "table",
         { class: "differences" },

@@ -1,7 +1,7 @@
 // One step whole: its formula, what it was made of, its numbers, and how one of them came about.
 
 import { ask, numbers } from "./api.js";
-import { breaking, el, exact, last, percent, symbol } from "./dom.js";
+import { breaking, el, exact, last, percent, symbol, visible } from "./dom.js";
 import { address, state } from "./store.js";
 import { parameter } from "./parameter.js";
 import { draw, heads, layout, matrix, partOf, small, written } from "./tensor.js";
@@ -34,11 +34,11 @@ async function likeliest(run, step, text) {
     el(
       "tr",
       {},
-      el("th", { scope: "row" }, names ? names[number] : row.length ? "→" : ""),
-      row.map((each) => el("td", {}, el("b", {}, each.name), ` ${percent(each.probability)}`)),
+      el("th", { scope: "row" }, names ? visible(names[number]) : "→"),
+      row.map((each) => el("td", {}, el("b", {}, visible(each.name)), ` ${percent(each.probability)}`)),
     ),
   );
-  return el("div", { class: "scroll" }, el("table", { class: "likeliest" }, el("caption", {}, "The likeliest of each row"), el("tbody", {}, lines)));
+  return el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "likeliest" }, el("caption", {}, "The likeliest of each row"), el("tbody", {}, lines)));
 }
 
 // What the step was made of, as it stands on a board before the step itself; nothing where a matrix is too large for that.

@@ -1,6 +1,6 @@
 // One matrix of a step: numbers in a table where they fit, a heat map where they do not. Any step, any family.
 
-import { el, exact, short, symbol } from "./dom.js";
+import { el, exact, short, symbol, visible } from "./dom.js";
 
 const WHOLE = 16; // up to so many columns the numbers themselves stand there
 const LONG = 64; // and up to so many rows
@@ -47,9 +47,9 @@ export function matrix(found, { rowNames, columnNames, share, hidden, firstRow =
     share,
     hidden,
     value: (r, c) => found.array[r * columns + c],
-    row: (r) => (rowNames && rowNames[firstRow + r] !== undefined ? rowNames[firstRow + r] : String(firstRow + r)),
+    row: (r) => (rowNames && rowNames[firstRow + r] !== undefined ? visible(rowNames[firstRow + r]) : String(firstRow + r)),
     column: (c) =>
-      columnNames && columnNames[firstColumn + c] !== undefined ? columnNames[firstColumn + c] : String(firstColumn + c),
+      columnNames && columnNames[firstColumn + c] !== undefined ? visible(columnNames[firstColumn + c]) : String(firstColumn + c),
     named: { rows: Boolean(rowNames), columns: Boolean(columnNames) },
   };
 }
@@ -117,8 +117,8 @@ export function written(term, hidden) {
     share: false,
     hidden,
     value: (r, c) => term.values[r][c],
-    row: (r) => (term.rows ? term.rows[r] : term.values.length > 1 ? String(r) : ""),
-    column: (c) => (term.columns ? term.columns[c] : String(c)),
+    row: (r) => (term.rows ? visible(term.rows[r]) : term.values.length > 1 ? String(r) : ""),
+    column: (c) => (term.columns ? visible(term.columns[c]) : String(c)),
   };
   return el("figure", {}, el("figcaption", {}, symbol(term.symbol)), table(view, () => {}, "term"));
 }
@@ -152,7 +152,7 @@ function table(view, pick, kind = "numbers") {
         ),
       );
     }
-    body.append(el("tr", { class: r === view.here ? "here" : null }, el("th", { scope: "row" }, view.row(r)), cells));
+    body.append(el("tr", { class: r === view.here ? "here" : null }, el(view.row(r) ? "th" : "td", { scope: view.row(r) ? "row" : null }, view.row(r)), cells));
   }
   const names = [];
   for (let c = 0; c < view.columns; c++) names.push(el("th", { scope: "col" }, view.column(c)));

@@ -85,7 +85,7 @@ async function lens(run) {
     {},
     el("h2", {}, "What each layer would have said"),
     el("p", { class: "lead" }, "The rows after each layer, read by the head as if they were the last."),
-    el("div", { class: "scroll" }, el("table", { class: "lens" }, el("thead", {}, head), el("tbody", {}, rows))),
+    el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "lens" }, el("thead", {}, head), el("tbody", {}, rows))),
   );
 }
 
@@ -127,6 +127,6 @@ async function compared(run, other, called) {
   const heads = ["step", "relative", "largest", "cosine"].map((each) => el("th", { scope: "col" }, each));
   return [
     el("p", { class: "lead" }, `against ${called}: “${found.answers[0]}” and “${found.answers[1]}”; the steps that differ most`),
-    el("div", { class: "scroll" }, el("table", { class: "differences" }, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows))),
+    el("div", { class: "scroll", tabindex: 0 }, el("table", { class: "differences" }, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows))),
   ];
 }
