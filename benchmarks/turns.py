@@ -65,7 +65,7 @@ def turn(contestant: Contestant, clock: str) -> None:
     contestant.process.stdin.write("go\n")
     contestant.process.stdin.flush()
     for line in contestant.process.stdout:
-        if line.startswith("{"):
+        if line.startswith('{"made"'):
             said = json.loads(line)
             contestant.speeds.append(said["made"] / said[clock])
             return
