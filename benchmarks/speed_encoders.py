@@ -6,7 +6,7 @@
 import random
 
 import made
-from turns import Contestant, conclude, options, race
+from turns import Contestant, alone, conclude, options, race
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
             )
             for quantized in (False, True)
         ]
+        contestants += alone(contestants, "onnxruntime int8")
         contestants += [
             Contestant(f"transformers {kind}", "transformers_", {**told, "model": folder, "precision": kind})
             for kind in ("float32", "bfloat16")

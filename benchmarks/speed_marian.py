@@ -6,7 +6,7 @@
 import random
 
 import made
-from turns import Contestant, conclude, options, race
+from turns import Contestant, alone, conclude, options, race
 
 READ_EACH_STEP = 51.8e6  # weights of the decoder and the words' table
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8.2}
@@ -35,6 +35,7 @@ def main() -> None:
                 Contestant(f"ctranslate2 {kind}", "ctranslate2_", {**told, **words, "precision": kind})
                 for kind in ("float32", "int8")
             ]
+            contestants += alone(contestants, "ctranslate2 int8")
             contestants += [
                 Contestant(
                     f"transformers {kind}", "transformers_", {**told, "model": folder, "precision": kind}

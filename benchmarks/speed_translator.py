@@ -9,7 +9,7 @@ ours do.
 import random
 from pathlib import Path
 
-from turns import Contestant, conclude, options, race
+from turns import Contestant, alone, conclude, options, race
 
 import glassformer as gf
 from glassformer.export import ctranslate2
@@ -46,6 +46,7 @@ def main() -> None:
                 Contestant(f"ctranslate2 {kind}", "ctranslate2_", {**theirs, "precision": kind})
                 for kind in ("float32", "int8")
             ]
+            contestants += alone(contestants, "ctranslate2 int8")
             rows.append(race(f"{NAME}, batch {size}, beams {beams}", "tokens", contestants, arguments))
     conclude(rows, arguments)
 

@@ -45,6 +45,15 @@ def options(says: str) -> argparse.ArgumentParser:
     return parser
 
 
+def alone(contestants: list[Contestant], name: str) -> list[Contestant]:
+    """The one of this name with one thread: small work may be quicker so, and whoever uses it would choose that."""
+    found = next(each for each in contestants if each.name == name)
+    if found.told["threads"] == 1:
+        return []
+    program, kind = name.split()
+    return [Contestant(f"{program} alone {kind}", found.script, {**found.told, "threads": 1}, found.floor)]
+
+
 def start(contestant: Contestant) -> None:
     """Load it, in its own process."""
     contestant.process = subprocess.Popen(
