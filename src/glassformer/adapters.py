@@ -24,6 +24,7 @@ from glassformer.nn.low_rank import LowRank, low_ranks
 from glassformer.pretrained import (
     CONFIG,
     Checkpoint,
+    Undrawn,
     load_transformer,
     read_json,
     resolve,
@@ -316,7 +317,8 @@ def put_in(
         alpha *= math.sqrt(rank)
     for name, (rows, inputs) in zip(move.ours, pieces(up, down, len(move.ours)), strict=True):
         path = name.removesuffix(".weight")
-        detour = LowRank(linear_at(transformer, path), len(inputs), alpha * len(inputs) / rank)
+        with Undrawn():
+            detour = LowRank(linear_at(transformer, path), len(inputs), alpha * len(inputs) / rank)
         with torch.no_grad():
             detour.lora_A.copy_(inputs)
             detour.lora_B.copy_(rows)
