@@ -86,6 +86,7 @@ def training_table(row: dict[str, Any]) -> Iterator[str]:
 
 def parallel_table(made: dict[str, Any]) -> Iterator[str]:
     """Both stacks beside the recurrent net."""
+    yield "One sequence at a time.\n" if made["tokens"] == 1 else f"{made['tokens']:,} tokens at a time.\n"
     yield "| work | tokens in a sequence | encoder | decoder | LSTM | encoder over LSTM | decoder over LSTM |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for line in made["lines"]:
