@@ -159,7 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tokens", type=int, default=4096, help="tokens at once, however long a sequence is; 1: one sequence")
+    parser.add_argument("--tokens", type=int, default=4096, help="tokens at once; 1: one sequence")
     parser.add_argument("--lengths", type=int, nargs="+", default=[2**power for power in range(4, 12)])
     parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="cpu: for a machine in use")
     parser.add_argument("--svg", type=Path)

@@ -83,7 +83,10 @@ def _folder(name: str, named: dict[str, Names]) -> Path:
         return path
     patterns = [each for names in named.values() for each in ([names] if isinstance(names, str) else names)]
     if path.exists() or not HUB_NAME.fullmatch(name):
-        raise InputError(f"{name} is no file and not a folder; give a file of examples, or the folder that holds {', '.join(patterns)}")
+        raise InputError(
+            f"{name} is no file and not a folder; give a file of examples, or the folder that holds "
+            f"{', '.join(patterns)}"
+        )
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
