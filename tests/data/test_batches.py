@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from glassformer.data.batch import IGNORE, Batch, pad
-from glassformer.data.batches import TokenBatches
+from glassformer.data.batches import TokenBatches, VariedBatches
 from glassformer.errors import InputError
 
 PAD, BOS, EOS = 0, 2, 3
@@ -116,6 +116,25 @@ def test_a_resumed_epoch_is_the_rest_of_an_uninterrupted_one() -> None:
         rest = list(make(data).epoch(3, start=start))
         assert len(rest) == len(whole) - start
         assert all(map(same, rest, whole[start:]))
+
+
+def test_pairs_that_are_written_anew_come_in_the_same_batches() -> None:
+    data = examples(200)
+
+    def drawn(number: int, random: np.random.Generator) -> tuple[list[int], list[int]]:
+        source, target = data[number]
+        return source, [*target, int(random.integers(50, 99))]
+
+    batches = VariedBatches(data, drawn, seed=0, tokens=100, pad_id=PAD, bos_id=BOS, eos_id=EOS)
+    first, second = (list(map(pairs, batches.epoch(number))) for number in (0, 1))
+    plain = list(map(pairs, make(data).epoch(0)))
+    cut = [[(source, target[:-1]) for source, target in batch] for batch in first]
+    assert cut == plain
+    assert len(batches) == len(first)
+    assert counted(list(itertools.chain(*first))) != counted(list(itertools.chain(*second)))
+    whole = list(batches.epoch(1))
+    for start in (1, len(whole) // 2):
+        assert all(map(same, batches.epoch(1, start=start), whole[start:]))
 
 
 def test_without_a_seed_the_shortest_come_first() -> None:

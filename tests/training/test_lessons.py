@@ -90,6 +90,10 @@ TASKS: dict[str, tuple[str, str, dict[str, Mapping[str, object]]]] = {
         "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"num_beams": 2, "beyond_source": 3},
         "training": {"metric": "bleu"},
     }),
+    "varied cuts": ("train.tsv", pairs(), {
+        "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"beyond_source": 3},
+        "training": {"metric": "bleu", "bpe_dropout": 0.2},
+    }),
     "summarization": ("train.tsv", pairs(), {
         "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"num_beams": 2, "beyond_source": 3},
         "training": {"metric": "rougeL"},
@@ -115,7 +119,7 @@ TASKS: dict[str, tuple[str, str, dict[str, Mapping[str, object]]]] = {
 }  # fmt: skip
 NAMED = {
     "several labels": "classification", "pairs of texts": "classification", "no answer": "answering",
-    "neighbours": "masking", "infilling": "denoising",
+    "neighbours": "masking", "infilling": "denoising", "varied cuts": "translation",
 }  # fmt: skip
 
 
@@ -342,6 +346,11 @@ def test_two_passes_are_refused_where_the_loss_is_no_single_choice(
     recipe["training"] = {**recipe["training"], "r_drop": 1.0}
     with pytest.raises(InputError, match="r_drop is 1.0, but this .* is not one choice among labels"):
         prepare(Recipe.from_dict(recipe), ["data"], "run")
+
+
+def test_cuts_are_varied_only_where_texts_are_read_anew() -> None:
+    with pytest.raises(InputError, match="bpe_dropout is 0.1, but classification reads its texts once"):
+        prepare(recipe_of("classification", bpe_dropout=0.1), ["data"], "run")
 
 
 def test_lora_needs_something_to_stand_beside() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from glassformer.data.batch import IGNORE, Batch
 from glassformer.errors import InputError
 
 Numbers = NDArray[np.int64]
+Pair = tuple[Sequence[int], Sequence[int]]  # the ids of a source, and of what is written
 
 
 class ByLength(ABC):
@@ -106,7 +108,7 @@ class TokenBatches(ByLength):
 
     def __init__(
         self,
-        pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+        pairs: Sequence[Pair],
         *,
         tokens: int,
         pad_id: int,
@@ -127,18 +129,48 @@ class TokenBatches(ByLength):
         super().__init__(source, target, tokens=tokens, examples=examples, max_length=max_length, seed=seed)
 
     def build(self, chosen: Numbers) -> Batch:
-        """The batch of these examples: target is <bos> + ids, labels are ids + <eos>."""
-        source, source_mask = self.sources.rows(chosen, self.pad_id)
-        target, target_mask = self.targets.rows(chosen, self.pad_id, before=self.bos_id)
-        labels, _ = self.targets.rows(chosen, IGNORE, after=self.eos_id)
+        """The batch of these examples."""
+        return self.padded(self.sources, self.targets, chosen)
+
+    def padded(self, sources: Ragged, targets: Ragged, chosen: Numbers) -> Batch:
+        """The chosen of these pairs: target is <bos> + ids, labels are ids + <eos>."""
+        source, source_mask = sources.rows(chosen, self.pad_id)
+        target, target_mask = targets.rows(chosen, self.pad_id, before=self.bos_id)
+        labels, _ = targets.rows(chosen, IGNORE, after=self.eos_id)
         return Batch(
             source=source,
             source_mask=source_mask,
             target=target,
             target_mask=target_mask,
             labels=labels,
-            tokens=int(self.targets.lengths[chosen].sum()) + len(chosen),
+            tokens=int(targets.lengths[chosen].sum()) + len(chosen),
         )
+
+
+class VariedBatches(TokenBatches):
+    """Pairs that are written in another way each time, such as by BPE-dropout.
+
+    `drawn` writes one of them, by its number. The lengths that count are those of `pairs`: a batch may hold somewhat
+    more tokens than are asked for. Each batch has random numbers of its own, so that an epoch can be entered anywhere.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        drawn: Callable[[int, np.random.Generator], Pair],
+        *,
+        seed: int,
+        **options: Any,
+    ) -> None:
+        super().__init__(pairs, seed=seed, **options)
+        self.drawn, self.varied_by = drawn, seed
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from batch `start` on."""
+        for place, chosen in enumerate(self.plan(number)[start:], start):
+            random = np.random.default_rng([self.varied_by, number, place])
+            sources, targets = zip(*(self.drawn(each, random) for each in chosen.tolist()), strict=True)
+            yield self.padded(Ragged(sources), Ragged(targets), np.arange(len(chosen)))
 
 
 class Ragged:

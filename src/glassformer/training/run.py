@@ -241,6 +241,11 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             f"[training] r_drop is {recipe.training.r_drop}, but this {recipe.task} is not one choice among labels; "
             "leave it out"
         )
+    if recipe.training.bpe_dropout and not kind.cuts_vary(recipe):
+        raise InputError(
+            f"[training] bpe_dropout is {recipe.training.bpe_dropout}, but {recipe.task} reads its texts once; "
+            "leave it out: translation and summarization have it"
+        )
     return kind
 
 

@@ -80,6 +80,11 @@ class Lesson(ABC, Generic[Example]):
         return True
 
     @classmethod
+    def cuts_vary(cls, recipe: Recipe) -> bool:
+        """Whether its words can be cut in another way each time they are read (BPE-dropout)."""
+        return False
+
+    @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[Example]) -> dict[str, Any]:
         """What else config.json says of such a model."""
         return {"task": recipe.task}

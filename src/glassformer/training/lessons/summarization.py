@@ -15,11 +15,12 @@ class SummarizationLesson(TranslationLesson):
     figures = ("loss", "nll", *summarization.FIGURES)
     task_kind = Summarization
 
-    def encoded(self, examples: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:
-        """Ids of the sources, and of what is written."""
-        sources, targets = super().encoded(examples)
+    def framed(self, sources: Sequence[list[int]]) -> list[list[int]]:
+        """Sources with the tokens of their language, cut where they are too long."""
         longest = self.recipe.data.max_length
-        return [self.task.cut(ids, longest) if len(ids) > longest else ids for ids in sources], targets
+        return [
+            self.task.cut(ids, longest) if len(ids) > longest else ids for ids in super().framed(sources)
+        ]
 
     def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
         """ROUGE of the model's own summaries."""

@@ -1,9 +1,11 @@
 """Pairs of texts: the second is written from the first. Translation and summarization learn alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from glassformer.data.batches import TokenBatches
+import numpy as np
+
+from glassformer.data.batches import TokenBatches, VariedBatches
 from glassformer.data.examples import Pair
 from glassformer.evaluation import translation
 from glassformer.model import Transformer
@@ -11,6 +13,7 @@ from glassformer.pretrained import Checkpoint
 from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
+from glassformer.text.varying import VariedCuts
 from glassformer.training.lessons.lesson import Lesson
 from glassformer.training.loss import Objective
 from glassformer.training.recipe import Recipe
@@ -38,23 +41,46 @@ class TranslationLesson(Lesson[Pair]):
         """A published model says which token its answers begin and end with."""
         self.task = self.task_kind.published(self.tokenizer, None, checkpoint.generation, checkpoint.raw)
 
+    @classmethod
+    def cuts_vary(cls, recipe: Recipe) -> bool:
+        """Its texts are read anew in every epoch."""
+        return True
+
     def batches(self, model: Transformer, examples: Sequence[Pair], *, seed: int | None) -> TokenBatches:
         """Pairs of like length."""
-        return TokenBatches(
-            list(zip(*self.encoded(examples), strict=True)),
-            pad_id=self.task.pad,
-            bos_id=self.task.start,
-            eos_id=self.task.ends[0],
-            seed=seed,
+        sources = [self.task.prefix + pair.source for pair in examples]
+        targets = [pair.target for pair in examples]
+        read = self.framed(self.task.source_tokenizer.ids(sources))
+        pairs = list(zip(read, self.tokenizer.ids(targets, special=False), strict=True))
+        options = {
+            "pad_id": self.task.pad,
+            "bos_id": self.task.start,
+            "eos_id": self.task.ends[0],
             **self.bounds(model),
-        )
+        }
+        if seed is None or not self.recipe.training.bpe_dropout:
+            return TokenBatches(pairs, seed=seed, **options)
+        return VariedBatches(pairs, self.varied(sources, targets, seed), seed=seed, **options)
 
-    def encoded(self, examples: Sequence[Pair]) -> tuple[list[list[int]], list[list[int]]]:
-        """Ids of the sources, and of what is written."""
+    def varied(
+        self, sources: Sequence[str], targets: Sequence[str], seed: int
+    ) -> Callable[[int, np.random.Generator], tuple[list[int], list[int]]]:
+        """Writes a pair anew, its words cut in another way (BPE-dropout)."""
+        dropout = self.recipe.training.bpe_dropout
+        reader = VariedCuts(self.task.source_tokenizer, dropout, seed=seed)
+        writer = VariedCuts(self.tokenizer, dropout, seed=seed)
+        read, written = reader.words(sources), writer.words(targets, special=False)
+
+        def pair(number: int, random: np.random.Generator) -> tuple[list[int], list[int]]:
+            (source,) = self.framed([reader.drawn(read[number], random)])
+            return source, writer.drawn(written[number], random)
+
+        return pair
+
+    def framed(self, sources: Sequence[list[int]]) -> list[list[int]]:
+        """Sources with the tokens of their language."""
         task = self.task
-        read = task.source_tokenizer.ids([task.prefix + pair.source for pair in examples])
-        framed = [task.languages.framed(ids, task.source_language, task.target_language) for ids in read]
-        return framed, self.tokenizer.ids([pair.target for pair in examples], special=False)
+        return [task.languages.framed(ids, task.source_language, task.target_language) for ids in sources]
 
     def objective(self, examples: Sequence[Pair]) -> Objective:
         """Cross-entropy of each token of what is written."""
