@@ -1,4 +1,4 @@
-"""BPE-dropout: the same word is cut in many ways, so that a model learns what its pieces mean. Provilkov et al. 2020."""
+"""BPE-dropout: a word is cut in many ways, so that a model learns what its pieces mean. Provilkov et al. 2020."""
 
 import json
 from collections.abc import Callable, Sequence
