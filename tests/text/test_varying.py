@@ -74,5 +74,5 @@ def test_added_and_unknown_tokens_stay() -> None:
 
 def test_a_vocabulary_without_merges_is_refused() -> None:
     tokenizer = Tokenizer.train("wordpiece", ["a waiting bus"] * 5, vocab_size=60)
-    with pytest.raises(InputError, match=r"bpe_dropout leaves out merges, and this tokenizer \(WordPiece\) has none"):
+    with pytest.raises(InputError, match=r"BPE-dropout leaves out merges, and this tokenizer \(WordPiece\) has none"):
         VariedCuts(tokenizer, 0.1, seed=1)

@@ -92,7 +92,7 @@ TASKS: dict[str, tuple[str, str, dict[str, Mapping[str, object]]]] = {
     }),
     "varied cuts": ("train.tsv", pairs(), {
         "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"beyond_source": 3},
-        "training": {"metric": "bleu", "bpe_dropout": 0.2},
+        "training": {"metric": "bleu", "bpe_dropout_source": 0.2, "bpe_dropout_target": 0.1},
     }),
     "summarization": ("train.tsv", pairs(), {
         "model": PAIR, "tokenizer": {"vocab_size": 60}, "decoding": {"num_beams": 2, "beyond_source": 3},
@@ -349,8 +349,8 @@ def test_two_passes_are_refused_where_the_loss_is_no_single_choice(
 
 
 def test_cuts_are_varied_only_where_texts_are_read_anew() -> None:
-    with pytest.raises(InputError, match="bpe_dropout is 0.1, but classification reads its texts once"):
-        prepare(recipe_of("classification", bpe_dropout=0.1), ["data"], "run")
+    with pytest.raises(InputError, match="asks for BPE-dropout, but classification cuts its texts once"):
+        prepare(recipe_of("classification", bpe_dropout_source=0.1), ["data"], "run")
 
 
 def test_lora_needs_something_to_stand_beside() -> None:

@@ -29,7 +29,7 @@ class VariedCuts:
         model: dict[str, Any] = json.loads(tokenizer.backend.to_str())["model"]
         if model.get("type") != "BPE":
             raise InputError(
-                f"bpe_dropout leaves out merges, and this tokenizer ({model.get('type')}) has none; leave it out, or "
+                f"BPE-dropout leaves out merges, and this tokenizer ({model.get('type')}) has none; leave it out, or "
                 "learn a tokenizer of kind 'bpe' or 'byte-bpe'"
             )
         self.tokenizer, self.dropout, self.seed = tokenizer, dropout, seed

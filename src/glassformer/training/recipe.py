@@ -156,9 +156,10 @@ class TrainingTable:
     r_drop: float = option(
         "weight of the distance between two passes with different dropout; 0: one pass", 0.0
     )
-    bpe_dropout: float = option(
-        "share of the merges that are left out while learning, so that words are cut in many ways (BPE-dropout)", 0.0
+    bpe_dropout_source: float = option(
+        "share of the merges left out in what is read, so that its words are cut in many ways (BPE-dropout)", 0.0
     )
+    bpe_dropout_target: float = option("the same in what is written", 0.0)
     class_weights: Literal["none", "balanced"] = option(
         "balanced: rare labels weigh more, so that each label weighs as much as the others", "none"
     )
@@ -198,7 +199,7 @@ class TrainingTable:
         for name in ("learning_rate", "eps", "max_minutes"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise InputError(f"{name} is {value}; expected a number above 0")
-        for name in ("label_smoothing", "cooldown", "bpe_dropout"):
+        for name in ("label_smoothing", "cooldown", "bpe_dropout_source", "bpe_dropout_target"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to below 1")
         if not all(0 <= beta < 1 for beta in self.betas):

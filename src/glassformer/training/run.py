@@ -241,10 +241,10 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             f"[training] r_drop is {recipe.training.r_drop}, but this {recipe.task} is not one choice among labels; "
             "leave it out"
         )
-    if recipe.training.bpe_dropout and not kind.cuts_vary(recipe):
+    if (recipe.training.bpe_dropout_source or recipe.training.bpe_dropout_target) and not kind.cuts_vary(recipe):
         raise InputError(
-            f"[training] bpe_dropout is {recipe.training.bpe_dropout}, but {recipe.task} reads its texts once; "
-            "leave it out: translation and summarization have it"
+            f"[training] asks for BPE-dropout, but {recipe.task} cuts its texts once; leave bpe_dropout_source and "
+            "bpe_dropout_target out: translation and summarization have them"
         )
     return kind
 

@@ -58,7 +58,8 @@ class TranslationLesson(Lesson[Pair]):
             "eos_id": self.task.ends[0],
             **self.bounds(model),
         }
-        if seed is None or not self.recipe.training.bpe_dropout:
+        training = self.recipe.training
+        if seed is None or not (training.bpe_dropout_source or training.bpe_dropout_target):
             return TokenBatches(pairs, seed=seed, **options)
         return VariedBatches(pairs, self.varied(sources, targets, seed), seed=seed, **options)
 
@@ -66,9 +67,9 @@ class TranslationLesson(Lesson[Pair]):
         self, sources: Sequence[str], targets: Sequence[str], seed: int
     ) -> Callable[[int, np.random.Generator], tuple[list[int], list[int]]]:
         """Writes a pair anew, its words cut in another way (BPE-dropout)."""
-        dropout = self.recipe.training.bpe_dropout
-        reader = VariedCuts(self.task.source_tokenizer, dropout, seed=seed)
-        writer = VariedCuts(self.tokenizer, dropout, seed=seed)
+        training = self.recipe.training
+        reader = VariedCuts(self.task.source_tokenizer, training.bpe_dropout_source, seed=seed)
+        writer = VariedCuts(self.tokenizer, training.bpe_dropout_target, seed=seed)
         read, written = reader.words(sources), writer.words(targets, special=False)
 
         def pair(number: int, random: np.random.Generator) -> tuple[list[int], list[int]]:
