@@ -21,6 +21,8 @@ from glassformer.errors import InputError
 from glassformer.families import family_of
 from glassformer.families.family import Family
 from glassformer.model import DTYPES, Transformer
+from glassformer.quantized import GROUP, SCALE, SHAPE, Parted, from_nibbles, joined
+from glassformer.quantized import stored as stored_rounded
 from glassformer.shipped import shipped
 from glassformer.weights import Move, Shape, moves_in, moves_out, planned, to_ours, to_theirs
 
@@ -53,6 +55,7 @@ PUBLISHED_FILES = [  # what of a published repository is fetched
 ]
 DRAWS = (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_)
 HELD = 2**27  # bytes of a file that may stay in memory once read: closing the file lets go of them
+QUANTIZATION = "quantization"  # of config.json: what its weights were rounded to
 STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -131,7 +134,7 @@ def load_transformer(folder: str | Path, *, dtype: str | None = None) -> Checkpo
     half precision on disk need not be so in every sum.
     """
     folder = Path(folder)
-    said = read_json(folder / CONFIG)
+    said = {key: value for key, value in read_json(folder / CONFIG).items() if key != QUANTIZATION}
     family = family_of(said)
     family.config(said)  # what is not computed is refused before a file is opened
     stored = stored_in(folder, family)
@@ -174,16 +177,29 @@ class Stored:
         self._open: dict[Path, Any] = {}
         self._read = 0  # bytes, since the files were opened
         slices = {name: self._file(path).get_slice(there) for name, (path, there) in homes.items()}
-        self.shapes: dict[str, Shape] = {name: tuple(part.get_shape()) for name, part in slices.items()}
+        shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
         self.kinds: dict[str, str] = {name: part.get_dtype() for name, part in slices.items()}
+        beside = [name for name in homes if name.endswith((SCALE, SHAPE))]
+        self.rounded = {name.removesuffix(SCALE) for name in beside if name.endswith(SCALE)}
+        shapes |= {
+            name.removesuffix(SHAPE): tuple(self._mapped(name).tolist()) for name in beside if name.endswith(SHAPE)
+        }
+        self.shapes: dict[str, Shape] = {name: shape for name, shape in shapes.items() if name not in beside}
 
     def tensor(self, name: str) -> Tensor:
-        """One tensor, mapped from its file."""
+        """One tensor, mapped from its file; whole numbers are multiplied by their scales."""
+        if name in self.rounded:
+            whole = self._mapped(name)
+            whole = from_nibbles(whole, self.shapes[name]) if self.kinds[name] == "U8" else whole
+            return joined(whole, self._mapped(name + SCALE))
         if self.kinds[name] not in STORED:
             raise InputError(
                 f"{name} is stored as {self.kinds[name]}; expected one of {', '.join(STORED)}: "
                 "use a checkpoint that is not quantised"
             )
+        return self._mapped(name)
+
+    def _mapped(self, name: str) -> Tensor:
         if self._read > HELD:
             self._open.clear()
             self._read = 0
@@ -341,7 +357,12 @@ def check_tied(move: Move, tensor: Tensor, transformer: Transformer) -> None:
 
 
 def save(
-    checkpoint: Checkpoint, folder: str | Path, *, dtype: str | None = None, shard_size: int | None = None
+    checkpoint: Checkpoint,
+    folder: str | Path,
+    *,
+    dtype: str | None = None,
+    shard_size: int | None = None,
+    rounded: Mapping[str, Parted] | None = None,
 ) -> None:
     """Write a checkpoint as what it came from."""
     save_transformer(
@@ -352,6 +373,7 @@ def save(
         generation=checkpoint.generation,
         dtype=dtype,
         shard_size=shard_size,
+        rounded=rounded,
     )
 
 
@@ -364,11 +386,13 @@ def save_transformer(
     generation: Mapping[str, Any] | None = None,
     dtype: str | None = None,
     shard_size: int | None = None,
+    rounded: Mapping[str, Parted] | None = None,
 ) -> None:
     """Write config.json and model.safetensors, each whole or not at all, in the layout of the family that `raw` names.
 
     Without one it is our own. `dtype` is what the numbers are stored in; a published family's folder opens in
-    `transformers`. Weights of more than `shard_size` bytes are written in several files and an index.
+    `transformers`. Weights of more than `shard_size` bytes are written in several files and an index. Parameters in
+    `rounded` are stored as whole numbers and their scales, which no other library reads; see quantized.py.
     """
     folder, raw = Path(folder), dict(raw or {"model_type": "transformer"})
     family, config = family_of(raw), transformer.config
@@ -376,6 +400,9 @@ def save_transformer(
     kind = kind_of(transformer) if dtype is None else dtype
     written |= {key: kind for key in ("dtype", "torch_dtype") if key == "dtype" or key in raw}
     tensors = stored_form(transformer, family, written, kind)
+    if rounded:
+        tensors = with_rounded(tensors, rounded, transformer, family, written)
+        written[QUANTIZATION] = {"precision": min(each.precision for each in rounded.values()), "group": GROUP}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_weights(folder, shards(tensors, shard_size))
@@ -413,6 +440,27 @@ def stored_form(
                 f"{name} has numbers beyond the range of float16; store it in bfloat16 or float32"
             )
     return stored
+
+
+def with_rounded(
+    tensors: Mapping[str, Tensor],
+    rounded: Mapping[str, Parted],
+    transformer: Transformer,
+    family: Family,
+    raw: Mapping[str, Any],
+) -> dict[str, Tensor]:
+    """The same tensors, those that hold rounded parameters alone as whole numbers and their scales."""
+    names = [name for name, _ in transformer.named_parameters()]
+    rules, prefixed = family.names(raw, transformer.config), not family.architecture(raw).bare
+    found = dict(tensors)
+    for move in moves_out(names, rules, prefixed):
+        pieces = [rounded[name] for name in move.ours if name in rounded]
+        if len(pieces) == len(move.ours) and len({piece.precision for piece in pieces}) == 1:
+            whole, scale = (
+                move.reshape.theirs([getattr(piece, part) for piece in pieces]) for part in ("whole", "scale")
+            )
+            found |= stored_rounded(move.theirs, whole, scale, pieces[0].precision)
+    return found
 
 
 def shards(tensors: Mapping[str, Tensor], shard_size: int | None) -> list[dict[str, Tensor]]:

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("glassformer.cli.data:data", "Look into files of examples."),
     "train": ("glassformer.cli.train:train", "Train a model by a recipe into a run folder."),
     "evaluate": ("glassformer.cli.evaluate:evaluate", "Score a model on a file of examples."),
+    "quantize": ("glassformer.cli.quantize:quantize", "Say what rounding a model's weights costs."),
     "families": (
         "glassformer.cli.families:families",
         "List the families that are read, and how each was verified.",

@@ -79,6 +79,17 @@ def unaided(model: Transformer) -> Iterator[None]:
         model.twin = twin
 
 
+@contextmanager
+def prepared(model: Transformer) -> Iterator[None]:
+    """Whatever it is prepared to inside, afterwards it is as it was."""
+    twin, training = model.twin, model.training
+    try:
+        yield
+    finally:
+        model.twin = twin
+        model.train(training)
+
+
 def best() -> str:
     """The precision that this processor is good at and that changes little."""
     return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"

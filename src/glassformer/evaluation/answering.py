@@ -293,6 +293,7 @@ def report(
             case(found, number, float(counted.statistics["f1"][number]))
             for number in worst_of(1 - counted.statistics["f1"], [span.probability for span in found.spans])
         ),
+        given=tuple(said(span, found.threshold) for span in found.spans),
     )
 
 

@@ -311,7 +311,15 @@ def report(
         confusion=None if one is None else Confusion(labels=labels, counts=tuple(map(tuple, one.tolist()))),
         calibration=bins(measured),
         worst=tuple(case(found, number) for number in worst_of(costs(found))),
+        given=decided(found),
     )
+
+
+def decided(found: Judged) -> tuple[tuple[int, ...], ...]:
+    """The number of each text's label, or of all that it has."""
+    if not found.multiple:
+        return tuple((int(label),) for label in found.probabilities.argmax(-1))
+    return tuple(tuple(np.flatnonzero(row > 0.5).tolist()) for row in found.probabilities)
 
 
 def costs(found: Judged) -> Array:

@@ -154,20 +154,25 @@ HEADS: dict[str, Callable[[Tokenizer, str, Protocol, int], Iterator[Window]]] = 
 @torch.inference_mode()
 def measured(
     model: Transformer, windows: Sequence[Window], pad_id: int = 0, *, told: Told | None = None
-) -> Measured:
-    """What the model says of the windows; each is an example for the bootstrap."""
+) -> tuple[Measured, tuple[int, ...]]:
+    """What the model says of the windows, each an example for the bootstrap; and every token that it foretold."""
     nll, hits = np.zeros(len(windows)), np.zeros(len(windows))
+    foretold: dict[int, list[int]] = {}
     room = max(1, min(TOKENS, NUMBERS // model.config.vocab_size))
     for numbers in batches([len(window.read) for window in windows], room):
         lot = [windows[number] for number in numbers]
         batch, labels = batch_of(model, lot, pad_id)
         logits = precise(model(**batch.inputs()))
-        nll[numbers], hits[numbers] = costs(logits, labels)
+        likeliest = logits.argmax(-1)
+        nll[numbers], hits[numbers] = costs(logits, labels), ((likeliest == labels) & (labels != IGNORE)).sum(-1).cpu()
+        for number, row, asked in zip(numbers, likeliest, labels != IGNORE, strict=True):
+            foretold[number] = row[asked].tolist()
         if told is not None:
             told(len(numbers))
     counts = np.array([window.count for window in windows], dtype=np.float64)
     sizes = np.array([len(window.text.encode()) for window in windows], dtype=np.float64)
-    return Measured({"nll": nll, "hits": hits, "tokens": counts, "bytes": sizes}, measure)
+    tokens = (token for number in range(len(windows)) for token in foretold[number])
+    return Measured({"nll": nll, "hits": hits, "tokens": counts, "bytes": sizes}, measure), tuple(tokens)
 
 
 def batch_of(model: Transformer, windows: Sequence[Window], pad_id: int) -> tuple[Batch, Tensor]:
@@ -180,13 +185,11 @@ def batch_of(model: Transformer, windows: Sequence[Window], pad_id: int) -> tupl
     return batch.to(device), labels.to(device)
 
 
-def costs(logits: Tensor, labels: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row the sum of -log p over what is asked for, and how often that was the likeliest."""
-    asked = labels != IGNORE
+def costs(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of each row the sum of -log p over what is asked for."""
     chosen = labels.clamp(min=0)[..., None]
     cost = logits.logsumexp(-1) - logits.gather(-1, chosen)[..., 0]
-    hits = (logits.argmax(-1) == labels) & asked
-    return (cost * asked).sum(-1, dtype=torch.float64).cpu().numpy(), hits.sum(-1).cpu().numpy()
+    return (cost * (labels != IGNORE)).sum(-1, dtype=torch.float64).cpu()
 
 
 def measure(sums: Sums) -> Sums:
@@ -212,6 +215,7 @@ class Judged:
     protocol: Protocol
     windows: Sequence[Window]
     measured: Measured
+    foretold: tuple[int, ...]  # the likeliest token at every place that was asked for
 
 
 def judged(
@@ -226,7 +230,7 @@ def judged(
     """Read all texts; `told` counts windows."""
     protocol = protocol_of(model, task.tokenizer, window, stride)
     windows = windows_of(model, task.tokenizer, texts, protocol)
-    return Judged(protocol, windows, measured(model, windows, task.tokenizer.pad_id or 0, told=told))
+    return Judged(protocol, windows, *measured(model, windows, task.tokenizer.pad_id or 0, told=told))
 
 
 def evaluate(
@@ -270,6 +274,7 @@ def report(
         settings={name: value for name, value in asdict(found.protocol).items() if value is not None},
         groupings=(grouped("tokens asked for in the window", *groups, found.measured, figures),),
         worst=tuple(case(found, number) for number in worst_of(statistics["nll"] / statistics["tokens"])),
+        given=found.foretold,
     )
 
 

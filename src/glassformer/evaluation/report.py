@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -99,10 +99,11 @@ class Report:
     confusion: Confusion | None = None
     calibration: tuple[Bin, ...] = ()
     worst: tuple[Case, ...] = ()
+    given: tuple[Any, ...] = field(default=(), repr=False)  # every answer, in order; in no file
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self)
+        return {name: value for name, value in asdict(replace(self, given=())).items() if name != "given"}
 
 
 def asked(

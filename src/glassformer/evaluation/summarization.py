@@ -257,6 +257,7 @@ def report(
             grouped("words of the summary given", *by_summary, found.measured, FIGURES[:3]),
         ),
         worst=tuple(case(found, number) for number in worst_of(1 - found.measured.statistics["rougeL"])),
+        given=tuple(found.given),
     )
 
 

@@ -236,6 +236,7 @@ def report(
             case(sentences[number], number, given[number], scheme, float(errors[number]))
             for number in worst_of(errors)
         ),
+        given=tuple(map(tuple, given)),
     )
 
 

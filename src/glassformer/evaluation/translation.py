@@ -161,6 +161,7 @@ def report(
         worst=tuple(
             case(found, number, likeness[number]) for number in worst_of([100 - each for each in likeness])
         ),
+        given=tuple(found.given),
     )
 
 

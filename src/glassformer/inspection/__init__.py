@@ -7,6 +7,7 @@ from glassformer.inspection.compare import compare
 from glassformer.inspection.direct import direct
 from glassformer.inspection.lens import lens
 from glassformer.inspection.patching import patching
+from glassformer.inspection.quantize import quantize
 from glassformer.inspection.question import Number
 from glassformer.inspection.replay import replay
 
@@ -20,6 +21,7 @@ __all__ = [
     "mean",
     "patch",
     "patching",
+    "quantize",
     "replace",
     "replay",
     "side_by_side",

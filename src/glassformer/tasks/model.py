@@ -12,6 +12,7 @@ from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import Inputs
 from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
+from glassformer.engine.rounding import parted_weights
 from glassformer.errors import InputError
 from glassformer.families import FAMILIES
 from glassformer.foreign import reading
@@ -288,10 +289,22 @@ class Model:
         return preparation
 
     def save_pretrained(
-        self, folder: str | Path, *, dtype: str | None = None, shard_size: int | None = None
+        self,
+        folder: str | Path,
+        *,
+        dtype: str | None = None,
+        shard_size: int | None = None,
+        precision: str | None = None,
     ) -> None:
-        """Write a checkpoint folder; where the family is published, `transformers` opens it."""
-        pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size)
+        """Write a checkpoint folder; where the family is published, `transformers` opens it.
+
+        With a `precision`, "int8" or "int4", weights are written as the whole numbers that the engine rounds them to;
+        such a folder is smaller, and only `load` opens it.
+        """
+        if precision not in (None, "int8", "int4"):
+            raise InputError(f"precision is {precision!r}; expected 'int8' or 'int4', or a dtype in its place")
+        rounded = None if precision is None else parted_weights(self.transformer, precision)
+        pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size, rounded=rounded)
         if self.tokenizer.save_as_read(folder):  # both languages' vocabularies, if there are two
             return
         self.tokenizer.save(folder)
