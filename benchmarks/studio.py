@@ -46,6 +46,7 @@ SHIPPED = {
     "minilm-l6": {"text": "I love data science"},
     "tatoeba-en-fr": {"text": "Where is the station?"},
     "shakespeare": {"text": "ROMEO:"},
+    "summaries": {"text": "Tidyfolder is a command line program that sorts files by type."},
 }
 CLICKS = 200
 REPEATS = 5
@@ -57,7 +58,7 @@ const start = performance.now();
 if (wanted.hash) location.hash = wanted.hash;
 const look = () => {
   const title = document.querySelector("#main h2");
-  const drawn = document.querySelector("#main canvas, #main table.numbers");
+  const drawn = document.querySelector("#main canvas, #main table.numbers, #main .cut");
   if (title && drawn && (!wanted.name || title.textContent === wanted.name)) {
     requestAnimationFrame(() => setTimeout(() => done(performance.now() - (wanted.hash ? start : 0)), 0));
   } else if (performance.now() - start > wanted.patience * 1000) done(-1);

@@ -24,17 +24,17 @@ def test_the_shelf_opens_a_model(page: Open) -> None:
 
 def test_the_walk_goes_step_by_step_and_shows_the_traces_numbers(page: Open) -> None:
     trace = gf.load("worked-example").trace("I love data science")
-    browser = page(model="worked-example", text="I love data science", view="walk", at=7)
-    reads(browser, ".turn", "step 8 of")
+    browser = page(model="worked-example", text="I love data science", view="walk", at=10)
+    reads(browser, ".turn", "step 11 of")
     name = browser.find_element(By.CSS_SELECTOR, "h2").text
     assert numbers_in(browser) == trace[name].value.reshape(-1, trace[name].value.shape[-1]).tolist()
     browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_RIGHT)
-    reads(browser, ".turn", "step 9 of")
+    reads(browser, ".turn", "step 12 of")
     after = browser.find_element(By.CSS_SELECTOR, "h2").text
     assert after != name
     assert numbers_in(browser) == trace[after].value.reshape(-1, trace[after].value.shape[-1]).tolist()
     browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ARROW_LEFT)
-    reads(browser, ".turn", "step 8 of")
+    reads(browser, ".turn", "step 11 of")
 
 
 def test_a_number_says_how_it_came_about(page: Open) -> None:

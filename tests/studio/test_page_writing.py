@@ -116,8 +116,8 @@ def test_a_server_that_is_gone_is_said_and_nothing_is_lost(
     browser: Any, killable: tuple[subprocess.Popen[str], str]
 ) -> None:
     process, address = killable
-    browser.get(f"{address}#{urlencode({'model': 'shakespeare', 'text': 'ROMEO:', 'view': 'walk', 'at': 3})}")
-    reads(browser, ".turn", "step 4 of")
+    browser.get(f"{address}#{urlencode({'model': 'shakespeare', 'text': 'ROMEO:', 'view': 'walk', 'at': 6})}")
+    reads(browser, ".turn", "step 7 of")
     shown, title = browser.find_element(By.ID, "main").text, browser.find_element(By.CSS_SELECTOR, "h2").text
     browser.execute_script("document.getElementById('new').value = 1000")
     browser.find_element(By.CSS_SELECTOR, "#ask button").click()

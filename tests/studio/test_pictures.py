@@ -21,8 +21,20 @@ SCIENCE, STATION = "I love data science", "Where is the station?"
 CROSS = "decoder.layers.1.cross_attention.weights"
 PICTURES: Mapping[str, tuple[dict[str, Any], str, tuple[int, int], bool]] = {
     "studio-walk": (
-        {"model": "worked-example", "text": SCIENCE, "view": "walk", "at": 11},
+        {"model": "worked-example", "text": SCIENCE, "view": "walk", "at": 14},
         ".board table.numbers",
+        LAPTOP,
+        False,
+    ),
+    "studio-pieces": (
+        {"model": "tatoeba-en-fr", "text": "I love unbelievable evenings.", "view": "walk", "at": 1},
+        ".cuts .word",
+        LAPTOP,
+        False,
+    ),
+    "studio-end": (
+        {"model": "entities", "text": "Angela Merkel lives in Berlin.", "view": "walk", "at": 999},
+        ".end table.ends",
         LAPTOP,
         False,
     ),
@@ -53,7 +65,7 @@ PICTURES: Mapping[str, tuple[dict[str, Any], str, tuple[int, int], bool]] = {
     ),
     "studio-writing": ({"model": "shakespeare", "text": "ROMEO:", "view": "attention"}, ".tokens", LAPTOP, False),
     "studio-phone": (
-        {"model": "worked-example", "text": SCIENCE, "view": "walk", "at": 10},
+        {"model": "worked-example", "text": SCIENCE, "view": "walk", "at": 13},
         ".board table.numbers",
         PHONE,
         True,

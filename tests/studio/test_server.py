@@ -26,6 +26,7 @@ TEXTS = {
     "tatoeba-en-fr": ("Where is the station?", None),
     "answers": ("Where was Marie Curie born?", "Marie Curie was born in Warsaw in 1867."),
     "shakespeare": ("ROMEO:", None),
+    "summaries": ("Tidyfolder is a command line program that sorts files by type.", None),
 }
 SEEN = {"shakespeare": {"seed": 0, "max_new_tokens": 16}}  # how a text is gone on with on the page
 

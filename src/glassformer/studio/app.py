@@ -120,6 +120,14 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     def manifest(number: int) -> dict[str, Any]:
         return runs.get(number).manifest()
 
+    @app.get("/api/runs/{number}/beginning/{place}")
+    def beginning(number: int, place: int) -> dict[str, Any]:
+        return runs.get(number).beginning(place)
+
+    @app.get("/api/runs/{number}/ending")
+    def ending(number: int) -> dict[str, Any]:
+        return runs.get(number).ending()
+
     @app.get("/api/runs/{number}/values/{name}")
     def values(number: int, name: str, part: str = "") -> Response:
         kept = runs.get(number)

@@ -20,6 +20,8 @@ from glassformer.show.mathml import mathml
 from glassformer.show.numbers import HIDDEN, PRECISION
 from glassformer.show.page import SHARES, peak
 from glassformer.show.worked import Writer
+from glassformer.studio.beginnings import Given, cut, given, place_of
+from glassformer.studio.endings import ended
 from glassformer.studio.shelf import Opened
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.rewriting import Rewriting
@@ -53,6 +55,19 @@ class Kept:
         """Bytes of its numbers."""
         return sum(step.value.numel() * step.value.element_size() for step in self.trace.values())
 
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """The texts that were read, each with the tokenizer that cut it."""
+        return given(self.opened, self.text, self.context, self.trace)
+
+    def beginning(self, place: int) -> dict[str, Any]:
+        """How one of its texts became ids."""
+        return cut(place_of(self.given, place), self.trace)
+
+    def ending(self) -> dict[str, Any]:
+        """How the answer follows from its last step."""
+        return ended(self.trace.conclusion, self.opened.model, self.options)
+
     def manifest(self) -> dict[str, Any]:
         """All of it but the numbers: names, axes, shapes, formulas, what each step was made of."""
         used = {name for step in self.trace.values() for name in step.inputs}
@@ -65,6 +80,8 @@ class Kept:
             "wanted": self.trace.wanted,
             "answer": {"said": self.trace.answer, **plain(self.answer)},
             "written": self.written(),
+            "texts": [each.title for each in self.given],
+            "concludes": self.trace.conclusion is not None and not self.trace.wanted,
             "tokens": {side: texts for side, texts in self.trace.tokens.items() if texts},
             "axes": AXES,
             "hidden": HIDDEN,

@@ -44,7 +44,7 @@ function one(run) {
   if (run.wanted) return el("p", { class: "whole" }, el("small", {}, "it learns "), run.wanted);
   if (answer.probabilities) return bars(answer);
   if (answer.entities) return named(answer);
-  if (answer.start !== undefined && run.context) return inContext(answer, run.context);
+  if (answer.start !== undefined && run.context) return marked(answer, run.context);
   return el("p", { class: "whole" }, answer.said);
 }
 
@@ -60,7 +60,8 @@ function bars(answer) {
   );
 }
 
-function named(answer) {
+/** Names in the colour of their kind, in their text. */
+export function named(answer) {
   const parts = [];
   const kinds = [...new Set(answer.entities.map((each) => each.type))];
   let at = 0;
@@ -73,6 +74,7 @@ function named(answer) {
   return el("p", { class: "whole" }, parts);
 }
 
-function inContext(answer, context) {
+/** An answer where it stands in its context. */
+export function marked(answer, context) {
   return el("p", { class: "whole" }, context.slice(0, answer.start), el("mark", { class: "kind-0" }, context.slice(answer.start, answer.end)), context.slice(answer.end));
 }

@@ -3,6 +3,7 @@
 import { numbers } from "./api.js";
 import { el, exact, short } from "./dom.js";
 import { address, go, state } from "./store.js";
+import { screens } from "./walk.js";
 
 const HINTS = { tagging: "a label for each word, with commas between", classification: "a label", filling: "the hidden words, with commas between", answering: "a piece of the context" };
 
@@ -43,8 +44,8 @@ function usual(run) {
 }
 
 async function shown(run) {
-  const order = run.chapters.flatMap((chapter) => chapter.steps.map((name) => ({ name, side: chapter.side })));
-  const first = (side) => order.findIndex((step) => step.side === side);
+  const order = screens(run);
+  const first = (side) => order.findIndex((screen) => screen.side === side);
   const one = async (name) => (run.byName.has(name) ? (await numbers(run.run, name)).array[0] : null);
   const [loss, norm, factor] = await Promise.all(["loss.mean", "update.gradient_norm", "update.clip_factor"].map(one));
   const figure = (title, value) => (value === null ? null : el("div", {}, el("dt", {}, title), el("dd", { title: exact(value, "f8") }, short(value))));

@@ -7,7 +7,8 @@ import { address, begin, go, state, watch } from "./store.js";
 import { forgetTones } from "./tensor.js";
 import { edits, listed } from "./touch.js";
 import { train } from "./train.js";
-import { turn, VIEWS } from "./views.js";
+import { VIEWS } from "./views.js";
+import { turn } from "./walk.js";
 
 const $ = (id) => document.getElementById(id);
 let run = null; // the run that is looked at
@@ -197,6 +198,7 @@ const EXAMPLES = {
   entities: { text: "Angela Merkel lives in Berlin." },
   sentiment: { text: "What a waste of an evening." },
   shakespeare: { text: "ROMEO:" },
+  summaries: { text: "Tidyfolder is a command line program that sorts files by type." },
   "tatoeba-en-fr": { text: "Where is the station?" },
 };
 

@@ -1,4 +1,4 @@
-// The views of a run: the guided walk, the map, attention.
+// The views of a run; the map and attention are drawn here.
 
 import { numbers } from "./api.js";
 import { beams } from "./beams.js";
@@ -7,6 +7,7 @@ import { learn } from "./learn.js";
 import { look, namesOf, titled } from "./look.js";
 import { address, state } from "./store.js";
 import { understand } from "./understand.js";
+import { walk } from "./walk.js";
 import { bitmap, draw, heads, layout, matrix, partOf } from "./tensor.js";
 
 const always = () => true;
@@ -22,40 +23,6 @@ export const VIEWS = {
   understand: ["Understand", understand, (run) => !run.wanted],
   learn: ["Learn", learn, (run) => run.model.task !== "hidden"],
 };
-
-// ---------------------------------------------------------------- walk: a step a screen
-
-async function walk(run) {
-  const order = run.chapters.flatMap((chapter) => chapter.steps.map((name) => ({ chapter, name })));
-  const at = Math.min(Math.max(Number(state().at || 0), 0), order.length - 1);
-  const { chapter, name } = order[at];
-  const opens = at === 0 || order[at - 1].chapter !== chapter;
-  const to = (place) => address({ view: "walk", at: place, step: null, head: null, row: null, column: null });
-  const bar = el("progress", { max: order.length, value: at + 1, "aria-label": "How far the walk is" });
-  return el(
-    "section",
-    { class: "walk" },
-    el(
-      "header",
-      { class: "turn" },
-      at > 0 ? el("a", { class: "tool", href: to(at - 1), rel: "prev" }, "← back") : null,
-      el("span", {}, `step ${at + 1} of ${order.length}`),
-      bar,
-      at + 1 < order.length ? el("a", { class: "tool", href: to(at + 1), rel: "next" }, "on →") : null,
-    ),
-    el("p", { class: "chapter" }, chapter.title),
-    opens && chapter.opening ? el("p", { class: "opening" }, chapter.opening) : null,
-    await look(run, name),
-  );
-}
-
-/** Back and forward by key, in the walk. */
-export function turn(event) {
-  if (state().view !== "walk" || event.target.closest("input, textarea, table, .heat")) return;
-  const link = { ArrowRight: "next", ArrowLeft: "prev" }[event.key];
-  const found = link && document.querySelector(`.turn a[rel=${link}]`);
-  if (found) found.click();
-}
 
 // ---------------------------------------------------------------- map: every step, and one of them whole
 
