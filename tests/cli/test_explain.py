@@ -5,6 +5,7 @@ import pytest
 from tests.cli.conftest import Call, assert_refused
 
 from glassformer.glass.trace import Trace
+from glassformer.tasks.model import load
 
 WORDS = ("explain", "I love data science", "--model", "worked-example")
 
@@ -73,6 +74,33 @@ def test_every_kind_of_file_is_written(call: Call, tmp_path: Path) -> None:
     saved = Trace.load(tmp_path / "run.safetensors")
     assert saved.answer == "j' aime la science des données"
     assert set(Trace.load(tmp_path / "walk.safetensors")) == set(saved)
+
+
+SEARCHES = {
+    "beams": ("--beams", "3"),
+    "groups": ("--beams", "2", "--num-beam-groups", "2", "--diversity-penalty", "0.6"),
+    "contrastive": ("--penalty-alpha", "0.6", "--top-k", "4"),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_how_an_answer_was_written(call: Call, search: str, tmp_path: Path) -> None:
+    options = {"beams": {"num_beams": 3}, "groups": {"num_beams": 2, "num_beam_groups": 2, "diversity_penalty": 0.6},
+               "contrastive": {"penalty_alpha": 0.6, "top_k": 4}}[search]  # fmt: skip
+    seen = load("worked-example").trace_generation(WORDS[1], **options)
+    tree = seen.tree
+    assert tree is not None
+    printed = call(*WORDS, "--writing", *SEARCHES[search])
+    assert printed.code == 0, printed.err
+    lines = printed.out.splitlines()
+    assert lines[: len(seen.tokens)] == list(seen.lines())
+    assert lines[len(seen.tokens) :][: len(str(tree).splitlines())] == str(tree).splitlines()
+    assert seen.answer in lines
+    found = json.loads(call(*WORDS, "--writing", *SEARCHES[search], "--json", "-").out)
+    assert found["answer"] == seen.answer
+    assert found["writing"]["tree"] == tree.as_dict()
+    call(*WORDS, *SEARCHES[search], "--html", str(tmp_path / "page.html"))
+    assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
 def test_a_larger_page_may_be_asked_for(call: Call, tmp_path: Path) -> None:

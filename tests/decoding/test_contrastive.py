@@ -8,6 +8,7 @@ from torch.nn.functional import cosine_similarity
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch, pad
 from glassformer.decoding.options import Decoding
+from glassformer.decoding.records import Candidates
 from glassformer.decoding.search import search, stream
 from glassformer.model import Transformer
 
@@ -78,6 +79,15 @@ def test_what_is_forbidden_is_no_candidate() -> None:
     again = search(model, batch, banned, ends=[])[0][0].ids
     assert written[0] not in again
     assert len({3, *again}) == 1 + len(again)
+
+
+def test_likeness_alone_never_chooses_what_is_forbidden() -> None:
+    model, batch = writer(4), Batch(target=torch.tensor([[3]]))
+    options = Decoding(penalty_alpha=1.0, top_k=12, max_new_tokens=9, no_repeat_ngram_size=1)
+    history: list[Candidates] = []
+    written = search(model, batch, options, ends=[], history=history)[0][0].ids
+    assert len({3, *written}) == 1 + len(written)
+    assert [len(level.candidates) for level in history] == [11 - n for n in range(9)]
 
 
 def test_the_stream_is_what_is_found_with_the_likeliest_beside_it() -> None:

@@ -5,7 +5,7 @@ import torch
 
 from glassformer.data.batch import Batch
 from glassformer.decoding.options import Decoding
-from glassformer.decoding.records import Hypothesis
+from glassformer.decoding.records import Candidates, Hypothesis
 from glassformer.decoding.search import search
 from glassformer.errors import InputError
 from glassformer.model import Transformer
@@ -95,11 +95,19 @@ def test_what_is_forced_costs_no_group_anything() -> None:
         assert [one.score for one in found] == [0.0] * 4
 
 
-def test_groups_grow_no_tree() -> None:
-    options = Decoding(num_beams=2, num_beam_groups=2, diversity_penalty=1.0)
-    with pytest.raises(InputError, match="only a beam search grows a tree"):
-        search(translator(0), question([3, 1]), options, ends=[END], history=[])
-    with pytest.raises(InputError, match="only a beam search grows a tree"):
+def test_what_is_weighed_is_written_down_and_changes_nothing() -> None:
+    model, batch = translator(3), question(*SOURCES)
+    options = Decoding(num_beams=4, num_beam_groups=2, diversity_penalty=1.0, max_new_tokens=5)
+    history: list[Candidates] = []
+    assert search(model, batch, options, ends=[END], history=history) == search(model, batch, options, ends=[END])
+    assert {(level.sentence, level.group) for level in history} == {(s, g) for s in range(len(SOURCES)) for g in (0, 1)}
+    for level in history:
+        assert {one.penalty for one in level.candidates} <= ({0.0} if level.group == 0 else {0.0, 1.0, 2.0})
+    assert any(one.penalty for level in history for one in level.candidates)
+
+
+def test_a_single_draw_grows_no_tree() -> None:
+    with pytest.raises(InputError, match="tokens drawn one by one grow no tree"):
         search(translator(0), question([3, 1]), Decoding(do_sample=True), ends=[END], history=[])
     torch.manual_seed(0)
     history: list[object] = []

@@ -9,6 +9,7 @@ import torch
 from glassformer.config import TransformerConfig
 from glassformer.glass.backward import BACKWARD, GRADIENTS, RULES, WITHOUT
 from glassformer.glass.formulas import FORMULAS
+from glassformer.glass.search_formulas import SEARCHES
 from glassformer.glass.table import ALL
 from glassformer.glass.trace import Trace
 from glassformer.glass.update import AdamW
@@ -74,8 +75,8 @@ def test_each_formula_has_a_rule_or_a_reason() -> None:
 
 
 def test_each_rule_is_written_and_has_a_key_of_its_own() -> None:
-    assert len(ALL) == len(FORMULAS) + len(GRADIENTS) + len(UPDATES)
-    for key, formula in {**GRADIENTS, **UPDATES}.items():
+    assert len(ALL) == len(FORMULAS) + len(SEARCHES) + len(GRADIENTS) + len(UPDATES)
+    for key, formula in {**SEARCHES, **GRADIENTS, **UPDATES}.items():
         assert formula.says, key
         assert formula.symbol, key
         assert formula.text.startswith(f"{formula.symbol} = "), key

@@ -13,6 +13,7 @@ import torch
 import glassformer as gf
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
+from glassformer.glass.search_formulas import SEARCHES
 from glassformer.glass.spreadsheet.table import CELLS
 from glassformer.glass.table import ALL
 from glassformer.glass.trace import Trace
@@ -143,7 +144,15 @@ def test_every_kind_of_model(name: str, tmp_path: Path) -> None:
 def test_every_formula_has_its_form() -> None:
     assert set(CELLS) == set(ALL) - {"given"}
     met = {step.key for name in CONFIGS for step in learnt(run_of(name, model_of(name)), AdamW()).values()}
-    assert set(CELLS) - met <= NEVER_TRAINED | {"append"}
+    assert set(CELLS) - met <= NEVER_TRAINED | {"append"} | set(SEARCHES)
+
+
+def test_a_contrastive_choice_is_computed_again(tmp_path: Path) -> None:
+    run = gf.load("worked-example").trace_generation("I love data", penalty_alpha=0.6, top_k=4)[2]
+    run.to_workbook(tmp_path / "run.xlsx")
+    blocks = blocks_of(run)
+    assert blocks["search.score"].sheet == "Search"
+    assert furthest(evaluated(tmp_path / "run.xlsx", blocks), run)[0] <= 1e-12
 
 
 def test_a_part_is_written_with_its_inputs_as_values(model: Model, tmp_path: Path) -> None:

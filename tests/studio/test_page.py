@@ -88,6 +88,19 @@ def test_the_tree_of_a_beam_search(page: Open) -> None:
     assert [each.get_attribute("textContent") for each in chosen] == [node.token for node in own.answer]
 
 
+def test_the_tree_of_a_contrastive_search(page: Open) -> None:
+    searched = {"num_beams": 1, "penalty_alpha": 0.6, "top_k": 3}
+    own = gf.load("tatoeba-en-fr").trace_generation("Where is the station?", **searched).tree
+    assert own is not None
+    browser = page(model="tatoeba-en-fr", text="Where is the station?", view="beams", beams=3, search="contrastive")
+    seen(browser, ".tree svg .node")
+    shown = browser.find_elements(By.CSS_SELECTOR, ".tree svg .node")
+    assert [each.get_attribute("textContent") for each in shown] == [node.token for node in own.nodes]
+    browser.execute_script("arguments[0].dispatchEvent(new Event('focus'))", shown[0])
+    assert own.nodes[0].reason in browser.find_element(By.CSS_SELECTOR, ".tree .readout").text
+    assert own.says in browser.find_element(By.CSS_SELECTOR, ".tree .lead").text
+
+
 def test_a_change_stands_beside_what_was_and_is_taken_back(page: Open) -> None:
     name = "encoder.layers.0.self_attention.query.weight"
     model = gf.load("worked-example")

@@ -208,9 +208,30 @@ def test_a_search_is_the_whole_tree(client: TestClient) -> None:
     assert told["answer"] == own.answer
     assert [node["id"] for node in told["nodes"]] == [node.id for node in tree.nodes]
     assert [node["score"] for node in told["nodes"]] == [node.score for node in tree.nodes]
+    assert told["says"] == "3 beams"
+    assert told["nodes"][0]["figures"] == f"sum {tree.nodes[0].score:.4f}"
     assert client.get(f"/api/runs/{run}/beams", params={"beams": 99}).status_code == 400
+    assert client.get(f"/api/runs/{run}/beams", params={"search": "greedy"}).status_code == 400
     labels = made(client, "sentiment")["run"]
     assert "writes no text" in client.get(f"/api/runs/{labels}/beams").json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("search", "options"),
+    [
+        ("groups", {"num_beams": 3, "num_beam_groups": 3, "diversity_penalty": 0.5}),
+        ("contrastive", {"num_beams": 1, "penalty_alpha": 0.6, "top_k": 3}),
+    ],
+)
+def test_other_searches_are_trees_too(client: TestClient, search: str, options: dict[str, Any]) -> None:
+    run = made(client, "tatoeba-en-fr")["run"]
+    told = client.get(f"/api/runs/{run}/beams", params={"beams": 3, "search": search}).json()
+    own = gf.load("tatoeba-en-fr").trace_generation("Where is the station?", **options)
+    assert own.tree is not None
+    assert told["answer"] == own.answer
+    assert told["says"] == own.tree.says
+    for name in ("id", "score", "penalty", "fate", "reason", "group"):
+        assert [node[name] for node in told["nodes"]] == [getattr(node, name) for node in own.tree.nodes]
 
 
 def test_a_run_is_taken_home(client: TestClient, tmp_path: Path) -> None:

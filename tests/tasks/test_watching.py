@@ -12,9 +12,14 @@ import torch
 import glassformer as gf
 from glassformer.errors import InputError
 from glassformer.glass.beam_tree import BeamTree
+from glassformer.glass.contrastive_tree import ContrastiveTree
 from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.trace import Trace
 from glassformer.show.beams import told
+from glassformer.show.board import Board
+from glassformer.show.chapters import chapters
+from glassformer.show.labels import Labels
+from glassformer.show.worked import Writer
 from glassformer.tasks.model import Model
 
 from .test_model import small
@@ -31,7 +36,17 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "ruled": {"repetition_penalty": 1.4, "no_repeat_ngram_size": 2},
     "ruled beams": {"num_beams": 2, "no_repeat_ngram_size": 2},
     "cut off": {"num_beams": 2, "max_new_tokens": 2},
-}
+    "groups": {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8},
+    "single groups": {"num_beams": 3, "num_beam_groups": 3, "diversity_penalty": 2.5, "length_penalty": -1.0},
+    "ruled groups": {
+        "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8, "no_repeat_ngram_size": 2,
+        "forced_prefix_ids": (4,),
+    },
+    "contrastive": {"penalty_alpha": 0.6, "top_k": 4},
+    "likeness alone": {"penalty_alpha": 1.0, "top_k": 3},
+    "ruled contrastive": {"penalty_alpha": 0.5, "top_k": 4, "no_repeat_ngram_size": 1},
+}  # fmt: skip
+GROWN = ("beams", "cut off", "groups", "contrastive", "likeness")
 
 
 def relative_pair() -> Model:
@@ -73,7 +88,7 @@ def test_looking_changes_nothing_and_all_adds_up(name: str, search: str, tmp_pat
     verified = seen.verify()
     assert verified.max_error <= 1e-10, verified.worst
     assert not verified.unchecked
-    assert (seen.tree is not None) == ("beams" in search or search == "cut off")
+    assert (seen.tree is not None) == any(each in search for each in GROWN)
     seen.save(tmp_path / "seen")
     again = GenerationTrace.load(tmp_path / "seen")
     assert again.written == seen.written
@@ -181,6 +196,150 @@ def test_the_tree_is_that_of_a_search_on_lists(beams: int) -> None:
     assert f"{PROMPT}{tree.answer[-1].text}" == answer.text
 
 
+def groups_on_lists(model: Model, options: dict[str, Any], steps: int) -> list[list[tuple[Any, ...]]]:
+    """Vijayakumar et al. 2018, algorithm 1, on lists, without a cache: (tokens, penalty, score, fate) by group."""
+    (ids,) = model.task.prompts([PROMPT], model.config)
+    ends, number = set(model.task.ends), options["num_beam_groups"]
+    size = options["num_beams"] // number
+    groups: list[list[tuple[tuple[int, ...], float]]] = [[((), 0.0)] for _ in range(number)]
+    levels = []
+    for step in range(1, steps + 1):
+        before: list[int] = []
+        for place, group in enumerate(groups):
+            weighed = []
+            for written, score in group:
+                with torch.no_grad():
+                    logits = model.transformer(target=torch.tensor([[*ids, *written]]))[0, -1].numpy()
+                logs = logits - logits.max() - math.log(np.exp(logits - logits.max()).sum())
+                for token, log in enumerate(logs):
+                    cost = options["diversity_penalty"] * before.count(token)
+                    weighed.append(((*written, token), cost, score + float(log) - cost))
+            weighed.sort(key=lambda one: -one[2])
+            weighed = weighed[: (1 + len(ends)) * size]
+            open_ones = [one for one in weighed if one[0][-1] not in ends][:size]
+            before += [one[0][-1] for one in open_ones]
+            closes = [step == steps or one[0][-1] in ends for one in weighed]
+            levels.append(
+                [
+                    (*one, "kept" if not over and one in open_ones else "ended" if over and rank < size else "dropped")
+                    for rank, (one, over) in enumerate(zip(weighed, closes, strict=True))
+                ]
+            )
+            groups[place] = [(written, score) for written, _, score in open_ones]
+    return levels
+
+
+@pytest.mark.parametrize("groups", [2, 4])
+def test_the_tree_of_groups_is_that_of_a_search_on_lists(groups: int) -> None:
+    model, steps = writer(), 3
+    options: dict[str, Any] = {"num_beams": 4, "num_beam_groups": groups, "diversity_penalty": 0.7}
+    tree = model.trace_generation(PROMPT, **options, max_new_tokens=steps, early_stopping="never").tree
+    assert isinstance(tree, BeamTree)
+    expected = groups_on_lists(model, options, steps)
+    assert len(tree.stages) == len(expected) == steps * groups
+    for (_, nodes), wanted in zip(tree.stages, expected, strict=True):
+        assert [tuple(node.id for node in tree.path(each.number)) for each in nodes] == [one[0] for one in wanted]
+        assert [each.penalty for each in nodes] == pytest.approx([one[1] for one in wanted], abs=1e-14)
+        assert [each.score for each in nodes] == pytest.approx([one[2] for one in wanted], abs=1e-10)
+        assert [each.fate for each in nodes] == [one[3] for one in wanted]
+
+
+def test_groups_are_told_with_what_their_choices_cost() -> None:
+    tree = gf.load("worked-example").trace_generation(
+        SOURCE, num_beams=4, num_beam_groups=2, diversity_penalty=0.5
+    ).tree  # fmt: skip
+    assert tree is not None
+    text = str(tree)
+    assert text.startswith("position 0, group 0\n")
+    for said in ("position 1, group 1", "penalty  0.5000", "without its penalty of 0.5 it would have been kept",
+                 "only the best 2 may end", "number 4 of those that ended"):  # fmt: skip
+        assert said in text
+    assert [line.plain for line in told(tree)] == text.splitlines()
+    assert "4 beams in 2 groups, diversity penalty 0.5" in repr(tree)
+    assert [node.rank for node in tree.levels[0]] == list(range(8))
+
+
+def test_contrastive_choices_are_those_of_the_definition() -> None:
+    model, steps, alpha = writer(), 5, 0.6
+    seen = model.trace_generation(PROMPT, penalty_alpha=alpha, top_k=4, max_new_tokens=steps)
+    tree = seen.tree
+    assert isinstance(tree, ContrastiveTree)
+    assert len(seen) == len(seen.tokens) + 1 == len(tree.levels) + 1
+    (written,) = model.task.prompts([PROMPT], model.config)
+    for level, token in zip(tree.levels, seen.tokens, strict=True):
+        with torch.no_grad():
+            likely = model.transformer(target=torch.tensor([written]))[0, -1].softmax(-1)
+            ids = likely.topk(4).indices.tolist()
+            read = model.transformer.body(None, torch.tensor([[*written, each] for each in ids]))
+        like = [max(torch.cosine_similarity(row[-1], one, dim=0).item() for one in row[:-1]) for row in read]
+        scores = [(1 - alpha) * float(likely[each]) - alpha * value for each, value in zip(ids, like, strict=True)]
+        assert [node.id for node in level] == ids
+        assert [node.penalty for node in level] == pytest.approx(like, abs=1e-12)
+        assert [node.score for node in level] == pytest.approx(scores, abs=1e-12)
+        (won,) = (node for node in level if node.chosen)
+        assert won.score == max(node.score for node in level)
+        assert token.id == won.id == ids[int(np.argmax(scores))]
+        written.append(won.id)
+    assert [node.fate for node in tree.answer] == ["kept"] * (steps - 1) + ["ended"]
+    text = str(tree)
+    assert "written: the greatest score" in text
+    assert "below" in text
+    assert [line.plain for line in told(tree)] == text.splitlines()
+    assert "among the 4 likeliest, penalty alpha 0.6" in repr(tree)
+
+
+def test_a_contrastive_choice_is_a_chapter_of_the_run_that_read_the_candidates(tmp_path: Path) -> None:
+    seen = gf.load("worked-example").trace_generation(SOURCE, penalty_alpha=0.6, top_k=4)
+    tree = seen.tree
+    assert tree is not None
+    run = seen[2]
+    names = [f"search.{name}" for name in ("written", "confidence", "likeness", "penalty", "score")]
+    assert [step.name for step in run.select("search.*")] == names
+    assert run["search.score"].value.tolist() == [node.score for node in tree.levels[1]]
+    assert run["search.penalty"].value.tolist() == [node.penalty for node in tree.levels[1]]
+    labels = Labels(run)
+    assert labels.along(run["search.likeness"], 0) == tuple(node.token for node in tree.levels[1])
+    assert labels.along(run["search.likeness"], 1) == ("<bos>", tree.answer[0].token)
+    assert chapters(run.values())[-1].title == "Which candidate is written"
+    for name in names[2:]:
+        board = Board(run[name], labels)
+        line = Writer(board, 15).entry(0, 1)
+        assert line is not None
+        assert line.check == pytest.approx(line.recorded, abs=1e-12)
+        assert board.equation()
+    alone = gf.load("worked-example").trace_generation(SOURCE, penalty_alpha=0.6, top_k=4, keep="search.score")
+    assert [list(each) for each in alone] == [[], *[["search.score"]] * 3]
+    for name in names[2:]:
+        step = run[name]
+        run._steps[name] = replace(step, value=step.value + 1e-3)
+        assert seen.verify().max_error >= 1e-3 - 1e-9
+        run._steps[name] = step
+    run._steps["search.written"] = replace(run["search.written"], value=run["search.written"].value + 1e-3)
+    assert seen.verify().max_error >= 1e-3 - 1e-9
+
+
+WRONG: dict[str, Any] = {
+    "penalty": lambda n: replace(n, penalty=n.penalty + 0.1),
+    "score": lambda n: replace(n, score=n.score + 0.1),
+    "log-probability": lambda n: replace(n, log_probability=n.log_probability - 0.1),
+    "row": lambda n: replace(n, row=(n.row + 1) % 2),
+    "chosen": lambda n: replace(n, fate="kept"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("search", ["groups", "contrastive"])
+def test_a_wrong_node_of_other_searches_is_caught(what: str, search: str) -> None:
+    seen = gf.load("worked-example").trace_generation(SOURCE, **SEARCHES[search])
+    tree = seen.tree
+    assert tree is not None
+    place = next(n.number for n in tree.nodes if n.position == 1 and n.fate == "dropped")
+    node = WRONG[what](tree.nodes[place])
+    changed = replace(tree, nodes=(*tree.nodes[:place], node, *tree.nodes[place + 1 :]))
+    seen.written = replace(seen.written, tree=changed)
+    assert seen.verify().max_error > 0.01
+
+
 def test_the_tree_is_told() -> None:
     tree = gf.load("worked-example").trace_generation(SOURCE, num_beams=3).tree
     assert tree is not None
@@ -242,8 +401,6 @@ def test_a_generation_is_no_trace_and_the_other_way_round(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("make", "options", "said"),
     [
-        (writer, {"penalty_alpha": 0.5, "top_k": 4}, "set penalty_alpha to 0"),
-        (writer, {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 1.0}, "num_beam_groups to 1"),
         (writer, {"alternatives": -1}, "alternatives is -1"),
         (writer, {"beam": 3}, "no option 'beam'"),
         (lambda: reader("token-label", 3), {}, "token by token, but this model writes no text"),

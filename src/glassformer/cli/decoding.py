@@ -54,8 +54,12 @@ def option_of(field: "Field[Any]") -> Decorator:
 
 def decoding_of(usual: Decoding, given: Mapping[str, Any]) -> Decoding:
     """A model's own way of writing, changed where an option says so."""
-    said = {name: value_of(name, value) for name, value in given.items() if value is not None and value != ()}
-    return usual.changed(**said)
+    return usual.changed(**said(given))
+
+
+def said(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, each as its field has it."""
+    return {name: value_of(name, value) for name, value in given.items() if value is not None and value != ()}
 
 
 def value_of(name: str, value: Any) -> Any:

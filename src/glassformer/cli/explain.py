@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glassformer.cli.decoding import decoding_options, said
 from glassformer.cli.options import TRANSLATOR, one_thread_for_little
+from glassformer.decoding.options import NAMES
+from glassformer.errors import InputError
 from glassformer.glass.views import view
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from glassformer.glass.generation import GenerationTrace
     from glassformer.glass.names import Names
     from glassformer.glass.trace import Trace
     from glassformer.tasks.model import Model
@@ -52,6 +58,14 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     help="How far the update of --training goes.",
 )
+@click.option(
+    "--writing",
+    "written",
+    is_flag=True,
+    help="How the answer was written, token by token: what else was likely, and the tree of a search by beams, groups "
+    "or likeness.",
+)
+@decoding_options("num_return_sequences", "beyond_source")
 @click.option("--step", metavar="NAME", help="One step alone and in full, such as encoder.embedding.tokens.")
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write everything as JSON into a file; - is standard output."
@@ -110,6 +124,7 @@ def explain(
     target: str | None,
     training: bool,
     learning_rate: float,
+    written: bool,
     step: str | None,
     everything: bool,
     precision: int,
@@ -118,7 +133,8 @@ def explain(
     """Walk through every number behind one answer.
 
     Where no file is asked for the walk is printed: each step with its formula, the numbers put in and the result.
-    Large matrices are shown in part; --step NAME shows one step whole.
+    Large matrices are shown in part; --step NAME shows one step whole. What no option says of how a text is written is
+    as in the model's generation_config.json.
     """
     from glassformer.show.find import find
     from glassformer.show.labels import names_of
@@ -126,14 +142,19 @@ def explain(
 
     model = load(name, task=task)
     one_thread_for_little(model)
-    trace = traced(model, text if context is None else (text, context), target, training, learning_rate)
+    decoding = {each: wanted.pop(each) for each in NAMES if each in wanted}
+    options = said(decoding)
+    given = text if context is None else (text, context)
+    trace = traced(model, given, target, training, learning_rate, options)
     trace.names = names_of(model, name)
+    writing = followed(model, text, options, asked=written, drawn=wanted["html_file"] is not None)
     only = None if step is None else [find(trace, step)]
     digits = {"precision": precision, "everything": everything}
+    megabytes = wanted["page_size"]
     drawn = {figure: find_figure(trace, figure) for figure, _ in wanted["figures"]}
     writers: list[tuple[str | None, Callable[[str], None]]] = [
-        (wanted["json_file"], lambda file: write_record(trace, file, only)),
-        (wanted["html_file"], lambda file: write_page(model, text, trace, file, wanted["page_size"])),
+        (wanted["json_file"], lambda file: write_record(trace, file, only, writing if written else None)),
+        (wanted["html_file"], lambda file: trace.to_html(file, largest=int(megabytes * 1e6), writing=writing)),
         (wanted["latex_file"], lambda file: trace.to_latex(file, **digits)),
         (wanted["notebook_file"], trace.to_notebook),
         (wanted["trace_file"], trace.save),
@@ -146,7 +167,10 @@ def explain(
             if file != "-":
                 click.echo(f"wrote {file}", err=True)
     if all(file is None for file, _ in writers):
-        show(trace, trace.names, only, everything, precision)
+        if writing is not None:
+            show_writing(writing)
+        else:
+            show(trace, trace.names, only, everything, precision)
 
 
 def find_figure(trace: "Trace", figure: str) -> str:
@@ -164,40 +188,67 @@ def draw(model: "Model", trace: "Trace", figure: str, file: str) -> None:
         trace.plot(figure, file)
 
 
-def write_page(model: "Model", text: str, trace: "Trace", file: str, megabytes: float) -> None:
-    """Write the page; of a model that writes, with how it came to its answer."""
+def followed(
+    model: "Model", text: str, options: "dict[str, Any]", *, asked: bool, drawn: bool
+) -> "GenerationTrace | None":
+    """How the answer was written, where that is asked for, or can be drawn on a page."""
     from glassformer.tasks.generation import Generation
     from glassformer.tasks.rewriting import Rewriting
 
-    writes = isinstance(model.task, Generation | Rewriting)
-    writing = model.trace_generation(text, keep="head.logits") if writes else None
-    trace.to_html(file, largest=int(megabytes * 1e6), writing=writing)
+    if not asked and not (drawn and isinstance(model.task, Generation | Rewriting)):
+        return None
+    return model.trace_generation(text, keep="*" if asked else "head.logits", **options)
 
 
-def write_record(trace: "Trace", file: str, only: "list[str] | None") -> None:
+def write_record(
+    trace: "Trace", file: str, only: "list[str] | None", writing: "GenerationTrace | None"
+) -> None:
     """Write the JSON into a file, or print it."""
     from glassformer.show.record import pieces, write_json
 
     if file == "-":
-        sys.stdout.writelines(pieces(trace, trace.names, only))
+        sys.stdout.writelines(pieces(trace, trace.names, only, writing))
     else:
-        write_json(trace, file, trace.names, only)
+        write_json(trace, file, trace.names, only, writing)
 
 
-def traced(model: "Model", text: "Text", target: str | None, training: bool, learning_rate: float) -> "Trace":
+def traced(
+    model: "Model",
+    text: "Text",
+    target: str | None,
+    training: bool,
+    learning_rate: float,
+    options: "dict[str, Any]",
+) -> "Trace":
     """The run to explain: an answer, with its loss where one is wanted, or a whole step of training."""
-    from glassformer.errors import InputError
     from glassformer.glass.update import AdamW
     from glassformer.tasks.wanted import read_target
 
     if target is None:
         if training:
             raise InputError("--training was given without an answer to learn from; add --target TEXT")
-        return model.trace(text)
+        return model.trace(text, **options)
+    if options:
+        raise InputError("a wanted answer is not searched for; leave --target out, or the options of writing")
     wanted = read_target(model.task, target)
     if training:
         return model.trace_training_step(text, target=wanted, optimizer=AdamW(learning_rate=learning_rate))
     return model.trace(text, target=wanted)
+
+
+def show_writing(writing: "GenerationTrace") -> None:
+    """Print how the answer was written, its tree if it has one, and that all of it adds up."""
+    from rich.console import Console
+
+    from glassformer.show.beams import told
+
+    console = console_of(Console)
+    for line in writing.lines():
+        console.print(line, soft_wrap=True)
+    for part in told(writing.tree) if writing.tree is not None else ():
+        console.print(part, soft_wrap=True)
+    console.print(writing.answer, style="bold")
+    console.print(str(writing.verify()), style="dim")
 
 
 def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: bool, precision: int) -> None:
@@ -206,12 +257,17 @@ def show(trace: "Trace", names: "Names", only: "list[str] | None", everything: b
 
     from glassformer.show.terminal import single, walk
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot write é still shows the numbers
-    console = Console(highlight=False)
+    console = console_of(Console)
     if only is None:
         told = walk(trace, names, width=console.width, precision=precision, everything=everything)
     else:
         told = single(trace, only[0], names, width=console.width, precision=precision, everything=everything)
     for part in told:
         console.print(part)
+
+
+def console_of(kind: "type[Console]") -> "Console":
+    """A terminal that cannot write é still shows the numbers."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return kind(highlight=False)

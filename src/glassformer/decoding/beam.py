@@ -15,6 +15,7 @@ from glassformer.decoding.records import Candidate, Candidates, Hypothesis
 from glassformer.decoding.sampling import Draw
 from glassformer.nn.twin import Continuations
 
+Costs = Callable[[int, int], float]  # what a token costs a row: both as numbers
 Find = Callable[[Sequence[float], int, int], Continuations]  # as `Prospects.best`
 
 
@@ -61,8 +62,11 @@ class Beam:
         beams: int,
         draw: Draw | None = None,
         history: list[Candidates] | None = None,
+        group: int = 0,
     ) -> None:
         self.limits, self.endings, self.draw, self.history = limits, endings, draw, history
+        self.group, self.first = group, 0  # which of several searches side by side, and the first of its rows
+        self.costs: Costs | None = None  # what was taken off a token's score in the last step
         self.beams, self.weighing = beams, max(2, 1 + len(endings.tokens)) * beams
         self.penalty, self.early_stopping = options.length_penalty, options.early_stopping
         self.open = list(range(len(limits)))
@@ -195,20 +199,24 @@ class Beam:
         found, closed = weighed.found, weighed.closed
         for row, sentence in enumerate(self.open):
             last, beams = weighed.last[row], {place: beam for beam, place in enumerate(weighed.kept[row])}
+            start = row * self.width
             candidates = tuple(
                 Candidate(
                     token=found.tokens[place],
                     parent=found.parents[place],
+                    row=self.first + start + found.parents[place],
                     log_probability=found.log_probabilities[place],
                     score=found.totals[place],
                     beam=None if last or closed[place] else beams.get(place),
                     ended=(last or closed[place]) and rank < self.beams,
                     closed=closed[place],
+                    penalty=self.costs(start + found.parents[place], found.tokens[place]) if self.costs else 0.0,
                 )
                 for rank, place in enumerate(weighed.places(row))
                 if found.totals[place] != -inf
             )
-            yield Candidates(sentence=sentence, position=self.length - 1, candidates=candidates)
+            position = self.length - 1
+            yield Candidates(sentence=sentence, position=position, candidates=candidates, group=self.group)
 
 
 def chain(last: Link | None) -> list[Link]:

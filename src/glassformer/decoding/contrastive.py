@@ -1,5 +1,6 @@
 """Contrastive search: of the likeliest tokens, one that says something new."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional
 from glassformer.decoding.chooser import Choice, Prospects, check_possible
 from glassformer.decoding.endings import Endings
 from glassformer.decoding.options import Decoding
-from glassformer.decoding.records import Hypothesis, Token
+from glassformer.decoding.records import Candidate, Candidates, Hypothesis, Token
 from glassformer.decoding.single import Alternatives, Answers, likeliest_of
 
 
@@ -20,6 +21,7 @@ class Weighed:
     tokens: Tensor
     confidence: Tensor  # their probability under the rules; minus infinity: forbidden
     log_probabilities: Tensor  # the model's own
+    rows: Tensor  # N: which row of the latest reading each answer continues
     likeliest: list[Alternatives]  # beside them, if asked for
 
 
@@ -33,9 +35,15 @@ class Contrastive:
     """
 
     def __init__(
-        self, limits: list[int], endings: Endings, options: Decoding, alternatives: int | None = None
+        self,
+        limits: list[int],
+        endings: Endings,
+        options: Decoding,
+        alternatives: int | None = None,
+        history: list[Candidates] | None = None,
     ) -> None:
         self.answers, self.alternatives = Answers(limits, endings, options.length_penalty), alternatives
+        self.history = history
         self.width, self.alpha = options.top_k, options.penalty_alpha
         self.written = torch.empty(0)  # N P C: the directions of the rows so far, nothing at padding
         self.real = torch.empty(0)  # N P
@@ -51,8 +59,12 @@ class Contrastive:
             rows = torch.arange(len(directions), device=directions.device)
         else:
             latest = directions[:, -1]
-            best = self._best(self.weighed, latest)
+            penalties = self._penalties(self.weighed, latest)
+            scores = self._scores(self.weighed, penalties)
+            best = scores.argmax(dim=-1)
             certain = self._note(self.weighed, best)
+            if self.history is not None:
+                self.history.extend(self._levels(self.weighed, penalties, scores, best))
             stay = torch.tensor(self.answers.leave(), dtype=torch.long, device=best.device)
             won = torch.arange(len(best), device=best.device) * self.weighed.tokens.shape[1] + best
             rows = won[stay]
@@ -77,14 +89,20 @@ class Contrastive:
             tokens=best.indices,
             confidence=confidence.masked_fill(best.values == -torch.inf, -torch.inf),
             log_probabilities=logs.gather(1, best.indices),
+            rows=rows,
             likeliest=likeliest_of(logs, self.alternatives or 0),
         )
 
-    def _best(self, weighed: Weighed, directions: Tensor) -> Tensor:
-        """Which candidate of each answer wins: N k, with their directions (N*k C) -> N."""
+    def _penalties(self, weighed: Weighed, directions: Tensor) -> Tensor:
+        """How like each candidate, of that direction (N*k C), is to the likest of what was written: N k."""
         read = directions.view(*weighed.tokens.shape, -1)
         likeness = (read @ self.written.mT).masked_fill(~self.real[:, None], -torch.inf)  # N k P
-        return ((1 - self.alpha) * weighed.confidence - self.alpha * likeness.amax(dim=-1)).argmax(dim=-1)
+        return likeness.amax(dim=-1)
+
+    def _scores(self, weighed: Weighed, penalties: Tensor) -> Tensor:
+        """What speaks for each candidate: N k; nothing for what is forbidden, also where only likeness counts."""
+        sure = weighed.confidence
+        return ((1 - self.alpha) * sure - self.alpha * penalties).masked_fill(sure == -torch.inf, -torch.inf)
 
     def _note(self, weighed: Weighed, best: Tensor) -> tuple[Token, ...]:
         tokens, values = (
@@ -92,3 +110,29 @@ class Contrastive:
         )
         self.answers.write(tokens, values)
         return () if self.alternatives is None else self.answers.told(weighed.likeliest)
+
+    def _levels(self, weighed: Weighed, penalties: Tensor, scores: Tensor, best: Tensor) -> Iterator[Candidates]:
+        """What the tree of each answer that was just continued grows by."""
+        answers, ends = self.answers, self.answers.endings.tokens
+        numbers = (weighed.tokens, weighed.log_probabilities, weighed.confidence, penalties, scores)
+        for place, answer in enumerate(answers.open):
+            won, over = int(best[place]), answers.over(answer)
+            candidates = tuple(
+                Candidate(
+                    token=token,
+                    parent=0,
+                    row=int(weighed.rows[place]),
+                    log_probability=log,
+                    confidence=sure,
+                    penalty=penalty,
+                    score=score,
+                    beam=0 if rank == won and not over else None,
+                    ended=rank == won and over,
+                    closed=token in ends or rank == won and answers.closed[answer],
+                )
+                for rank, (token, log, sure, penalty, score) in enumerate(
+                    zip(*(each[place].tolist() for each in numbers), strict=True)
+                )
+                if score != -torch.inf
+            )
+            yield Candidates(sentence=answer, position=answers.length - 1, candidates=candidates)

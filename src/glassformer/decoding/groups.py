@@ -9,7 +9,7 @@ from glassformer.decoding.beam import Beam
 from glassformer.decoding.chooser import Choice, Prospects, best_of
 from glassformer.decoding.endings import Endings
 from glassformer.decoding.options import Decoding
-from glassformer.decoding.records import Hypothesis
+from glassformer.decoding.records import Candidates, Hypothesis
 
 
 class Groups:
@@ -19,9 +19,11 @@ class Groups:
     it. Vijayakumar et al. 2018, with the Hamming diversity of its section 4. The rows stand group by group.
     """
 
-    def __init__(self, limits: list[int], endings: Endings, options: Decoding) -> None:
-        size = options.num_beams // options.num_beam_groups
-        self.groups = [Beam(limits, endings, options, size) for _ in range(options.num_beam_groups)]
+    def __init__(
+        self, limits: list[int], endings: Endings, options: Decoding, history: list[Candidates] | None = None
+    ) -> None:
+        size, groups = options.num_beams // options.num_beam_groups, range(options.num_beam_groups)
+        self.groups = [Beam(limits, endings, options, size, None, history, group) for group in groups]
         self.penalty, self.sentences, self.began = options.diversity_penalty, len(limits), False
 
     def choose(self, prospects: Prospects) -> Choice:
@@ -35,7 +37,9 @@ class Groups:
             if not count:  # all its searches are over
                 continue
             part = slice(start, start + count)
-            own = scores[part] - self._cost(scores[part], chosen, group)
+            cost = self._cost(scores[part], chosen, group)
+            own = scores[part] - cost
+            group.first, group.costs = start, partial(entry, cost)
             found, parents = group.continued(partial(best_of, own, prospects.log_probabilities[part]))
             tokens += found
             rows += [parent + start for parent in parents]
@@ -55,3 +59,8 @@ class Groups:
         sentences = torch.tensor(group.open, device=scores.device).repeat_interleave(group.width)
         without_choice = scores.isfinite().sum(dim=1, keepdim=True) == 1
         return (self.penalty * chosen[sentences]).masked_fill(without_choice, 0.0)
+
+
+def entry(matrix: Tensor, row: int, column: int) -> float:
+    """One number of a matrix."""
+    return float(matrix[row, column])

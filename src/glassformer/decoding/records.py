@@ -27,21 +27,25 @@ class Hypothesis:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One continuation that a beam search weighed."""
+    """One continuation that a search weighed."""
 
     token: int
     parent: int  # which beam of the step before it continues
+    row: int  # which row of the latest reading said how likely it is
     log_probability: float  # of this token alone, the model's own
-    score: float  # the sum over the whole hypothesis
+    score: float  # of beams the sum over the whole hypothesis, of contrastive search what it is chosen by
     beam: int | None  # which beam it becomes; None: it is dropped or has ended
     ended: bool  # it ended here and was a finished hypothesis
     closed: bool = False  # its token, or the text that it makes, is a closing one
+    confidence: float = 0.0  # of contrastive search: its probability under the rules
+    penalty: float = 0.0  # taken off: what earlier groups' choices cost it, or its likeness to what was written
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """All that one sentence's beam search weighed at one step, best first: one level of its tree."""
+    """All that one sentence's search weighed together at one step, best first: a level of its tree, or a group's."""
 
     sentence: int
     position: int
+    group: int = 0
     candidates: tuple[Candidate, ...]

@@ -95,16 +95,12 @@ class Prepared:
         """What the options choose by; with `alternatives` it tells every token as soon as it is chosen."""
         options, given = self.options, (self.limits, self.endings, self.options)
         beams = options.num_beams > 1 or history is not None
-        if history is not None and (
-            options.contrastive or options.num_beam_groups > 1 or options.do_sample and options.num_beams == 1
-        ):
-            raise InputError(
-                "only a beam search grows a tree; set do_sample to False, penalty_alpha to 0 and num_beam_groups to 1"
-            )
+        if history is not None and options.do_sample and options.num_beams == 1:
+            raise InputError("tokens drawn one by one grow no tree; set do_sample to False or num_beams above 1")
         if options.contrastive:
-            return Contrastive(*given, alternatives)
+            return Contrastive(*given, alternatives, history)
         if options.num_beam_groups > 1:
-            return Groups(*given)
+            return Groups(*given, history)
         answers, least = (1, len(self.endings.tokens) + 1) if beams else (options.num_return_sequences, 1)
         draw = Draw(options, len(self.limits), answers, least) if options.do_sample else None
         if beams:

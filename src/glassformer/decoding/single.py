@@ -79,7 +79,7 @@ class Answers:
 
     def leave(self) -> list[int]:
         """Let the answers that are over go; the rows that stay."""
-        stay = [row for row, answer in enumerate(self.open) if not self._over(answer)]
+        stay = [row for row, answer in enumerate(self.open) if not self.over(answer)]
         self.open = [self.open[row] for row in stay]
         return stay
 
@@ -88,7 +88,8 @@ class Answers:
         found = [self._hypothesis(answer) for answer in range(len(self.ids))]
         return [found[start : start + self.each] for start in range(0, len(found), self.each)]
 
-    def _over(self, answer: int) -> bool:
+    def over(self, answer: int) -> bool:
+        """Whether it has been closed, or no more tokens are allowed."""
         return self.closed[answer] or self.length >= self.limits[answer // self.each]
 
     def _hypothesis(self, answer: int) -> Hypothesis:

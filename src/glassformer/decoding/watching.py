@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from glassformer.decoding.chooser import log_probabilities_of
 from glassformer.decoding.reader import Reader
+from glassformer.decoding.records import Candidates
 from glassformer.decoding.single import Alternatives, likeliest_of
 from glassformer.errors import InputError
 from glassformer.glass.trace import Trace
@@ -21,6 +24,7 @@ class Reading:
     ids: list[list[int]]  # what was read, row by row
     rows: tuple[int, ...]
     likeliest: tuple[Alternatives, ...]  # of each row, by the search's own log-probabilities
+    hidden: Tensor  # N T C: the last layer's rows, as the search heard them
 
 
 class Watch:
@@ -90,5 +94,31 @@ class WatchedReader:
 
     def _note(self, trace: Trace) -> None:
         likeliest = likeliest_of(log_probabilities_of(self.logits), self.watch.alternatives)
-        self.watch.readings.append(Reading(trace, self.seen.latest.tolist(), self.rows, tuple(likeliest)))
+        ids, hidden = self.seen.latest.tolist(), self.heard.hidden
+        self.watch.readings.append(Reading(trace, ids, self.rows, tuple(likeliest), hidden))
         self.rows = tuple(range(len(self.logits)))
+
+
+def note_choices(readings: Sequence[Reading], history: Sequence[Candidates], alpha: float) -> None:
+    """How a contrastive search chose, as steps of the runs in which the candidates were read.
+
+    The numbers are made of what the search heard; their formulas name what was seen.
+    """
+    written = readings[0].hidden[0]
+    for level, reading in zip(history, readings[1:], strict=True):
+        trace, latest = reading.trace, reading.hidden[:, -1]
+        forbidden = [-torch.inf] * (len(latest) - len(level.candidates))
+        scores, confidence, penalties = (
+            latest.new_tensor([*(getattr(one, name) for one in level.candidates), *forbidden])
+            for name in ("score", "confidence", "penalty")
+        )
+        like = functional.normalize(latest, dim=-1) @ functional.normalize(written, dim=-1).T
+        penalties = penalties.where(penalties.isfinite(), like.amax(dim=-1))
+        trace.record("search.written", "P C", written, "given", (), {})
+        trace.record("search.confidence", "A", confidence, "given", (), {})
+        trace.record("search.likeness", "A P", like, "likeness", ("decoder.output", "search.written"), {})
+        trace.record("search.penalty", "A", penalties, "degeneration_penalty", ("search.likeness",), {})
+        given = ("search.confidence", "search.penalty")
+        trace.record("search.score", "A", scores, "contrastive_score", given, {"alpha": alpha})
+        won = next(n for n, one in enumerate(level.candidates) if one.ended or one.beam is not None)
+        written = torch.cat([written, latest[won][None]])

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from glassformer.glass import store
 from glassformer.glass.beam_tree import BeamTree
 from glassformer.glass.conclusion.conclusion import Numbers
+from glassformer.glass.contrastive_tree import ContrastiveTree
 from glassformer.glass.loss_formulas import log_softmax
 from glassformer.glass.naming import Keep
 from glassformer.glass.plain import as_plain, from_plain
@@ -26,6 +28,7 @@ KEPT = {  # what a cache holds of a run, by what the next run calls it: the last
     "past_key": ("all_key", "key_turned", "key_norm.output", "key"),
     "past_value": ("all_value", "value"),
 }
+ROWS = "decoder.output"  # the rows that contrastive search compares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +49,7 @@ class ChosenToken:
     token: str
     log_probability: float  # the model's own, as the search heard it
     alternatives: tuple[Alternative, ...]  # the likeliest, best first
-    row: int  # which row of its run chose it: of a beam search, which beam
+    row: int  # which row of its run chose it: of several beams or candidates that are read together
 
     @property
     def probability(self) -> float:
@@ -63,11 +66,14 @@ class Written:
     tokens: tuple[ChosenToken, ...]
     likeliest: bool  # every token was the likeliest: nothing was drawn, no rule took part, no beam
     rows: tuple[tuple[int, ...], ...]  # for each run, which row of the run before it each of its rows continues
-    tree: BeamTree | None
+    tree: BeamTree | ContrastiveTree | None
 
 
 class GenerationTrace(Displayed, Sequence[Trace]):
     """The runs behind a text, in order: number i chose token i.
+
+    A contrastive search reads its candidates before it chooses one: its run i weighed the candidates of token i - 1
+    too, so there is one run more than tokens.
 
     The first run reads what is given, each later one only the token chosen before it; keys and values of earlier
     positions come from the cache as the steps `past_key` and `past_value`. `source` is the run of the encoder, if
@@ -88,8 +94,8 @@ class GenerationTrace(Displayed, Sequence[Trace]):
         return self.written.tokens
 
     @property
-    def tree(self) -> BeamTree | None:
-        """Everything that a beam search weighed."""
+    def tree(self) -> BeamTree | ContrastiveTree | None:
+        """Everything that a search by beams, groups of beams or likeness weighed."""
         return self.written.tree
 
     @property
@@ -151,9 +157,26 @@ class GenerationTrace(Displayed, Sequence[Trace]):
             return self.source["encoder.output"].value[:1].expand_as(step.value)
         if name in ("key", "value") and step.name in self.runs[0] and number:  # of the source: all rows alike
             return self.runs[0][step.name].value[:1].expand_as(step.value)
+        if part == "search":
+            return self._weighed(number, name)
         before = self.runs[number - 1]
         found = [each for each in (f"{part}.{last}" for last in KEPT.get(name, ())) if each in before]
         return before[found[0]].value[list(self.written.rows[number])] if found else None
+
+    def _weighed(self, number: int, name: str) -> Tensor | None:
+        """What a contrastive choice was given: the rows of all before it, or how likely each candidate is."""
+        if name == "written":
+            if any(ROWS not in run for run in self.runs[:number]):
+                return None
+            first = self.runs[0][ROWS].value[0]
+            later = [self.runs[n][ROWS].value[self.tokens[n].row, -1:] for n in range(1, number)]
+            return torch.cat([first, *later])
+        tree, before = self.tree, self.runs[number - 1]
+        if not isinstance(tree, ContrastiveTree) or tree.ruled or "head.logits" not in before:
+            return None
+        level = tree.levels[number - 1]
+        likely = before["head.logits"].value[level[0].row, -1].softmax(dim=-1)
+        return likely[[node.id for node in level]]
 
     def _chosen(self) -> Iterator[Check]:
         """Each token's probability, and those beside it."""
@@ -176,7 +199,8 @@ class GenerationTrace(Displayed, Sequence[Trace]):
 
     def _tree(self) -> Iterator[Check]:
         if self.tree is not None:
-            yield from self.tree.checks([self._logits(number) for number in range(len(self.runs))])
+            rows = [as_array(run[ROWS].value) if ROWS in run else None for run in self.runs]
+            yield from self.tree.checks([self._logits(number) for number in range(len(self.runs))], rows)
 
     def _logits(self, number: int) -> Numbers | None:
         """The logits behind the last token of each row of a run, (rows, V)."""

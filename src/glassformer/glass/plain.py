@@ -51,18 +51,26 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def _read_record(kind: type, value: Any) -> Any:
-    names = [each.name for each in fields(kind) if each.init]
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise TypeError(f"expected the fields {', '.join(names)}")
+    names = fields_of(kind)
+    if not isinstance(value, dict) or set(value) != names:
+        raise TypeError(f"expected the fields {', '.join(sorted(names))}")
     hints = _hints(kind)
     return kind(**{name: _read(hints[name], value[name]) for name in names})
+
+
+def fields_of(kind: type) -> set[str]:
+    """The names that a record is made of; of several kinds of record they say which one it is."""
+    return {each.name for each in fields(kind) if each.init}
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any) -> Any:
     if value is None and type(None) in kinds:
         return None
-    (only,) = (kind for kind in kinds if kind is not type(None))
-    return _read(only, value)
+    records = [kind for kind in kinds if kind is not type(None)]
+    fitting = [kind for kind in records if len(records) == 1 or fields_of(kind) == set(value)]
+    if len(fitting) != 1:
+        raise TypeError(f"expected one of {', '.join(kind.__name__ for kind in records)}")
+    return _read(fitting[0], value)
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any) -> tuple[Any, ...]:

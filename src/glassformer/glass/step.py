@@ -23,6 +23,7 @@ AXES: dict[str, str] = {
     "P": "earlier key position",
     "N": "new key position",
     "S": "source position",
+    "A": "candidate",
     "H": "head",
     "G": "key/value head",
     "D": "head size",

@@ -11,8 +11,8 @@ from functools import singledispatch
 from html import escape
 from typing import Any
 
-from glassformer.glass.beam_tree import BeamTree
 from glassformer.glass.generation import GenerationTrace
+from glassformer.glass.search_tree import SearchTree
 from glassformer.inspection.attribution import Attribution, Piece
 from glassformer.show.fragments import STRONG, wrapped
 from glassformer.show.writing_html import generation_parts, tree_parts
@@ -87,7 +87,7 @@ def _written(answer: Rewritten | GeneratedText) -> Iterator[str]:
 
 
 _parts.register(GenerationTrace, generation_parts)
-_parts.register(BeamTree, tree_parts)
+_parts.register(SearchTree, tree_parts)
 
 
 @_parts.register

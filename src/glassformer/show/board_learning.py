@@ -1,4 +1,4 @@
-"""How gradients and updates stand on a board: what their inputs are called, and the signs between them."""
+"""How gradients, updates and searches stand on a board: what their inputs are called, and the signs between them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ UPDATES: Mapping[str, tuple[str, ...]] = {
     "decayed": ("W",),
     "moved": ("W'", "m̂", "v̂"),
 }
+SEARCHES: Mapping[str, tuple[str, ...]] = {
+    "likeness": ("X", "W"),
+    "degeneration_penalty": ("c",),
+    "contrastive_score": ("y", "d"),
+}
 
 
 def symbols(key: str, inputs: int, forward: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -31,8 +36,8 @@ def symbols(key: str, inputs: int, forward: Mapping[str, tuple[str, ...]]) -> tu
         return ("∂X",) * inputs
     if key == "gradient_norm":
         return ("∂W",) * inputs
-    if key in UPDATES:
-        return UPDATES[key]
+    if key in UPDATES or key in SEARCHES:
+        return {**UPDATES, **SEARCHES}[key]
     made = key.rpartition(".")[0]
     own = FORMULAS[made].symbol
     taken = (own if place == OUTPUT else forward[made][place] for place in RULES[key].takes)
@@ -101,6 +106,14 @@ def _values(board: Board) -> list[Term]:
     return [board.input(0), "·", turned_over(board.input(1))]
 
 
+def _likeness(board: Board) -> list[Term]:
+    """The rows of all candidates, and of all that was written, side by side."""
+    rows = board.trace[board.step.inputs[0]].value[:, -1]
+    read, result = board.input(0), board.result
+    written = replace(board.input(1), rows=result.columns)
+    return ["cos(", replace(read, values=rows, rows=result.rows), ",", written, ")"]
+
+
 def _softmax(board: Board) -> list[Term]:
     gradient, shares = board.input(0), board.input(1)
     return [shares, "⊙ (", gradient, f"− rowsum({gradient.symbol} ⊙ {shares.symbol}) )"]
@@ -123,6 +136,7 @@ LEARNT: Mapping[str, Callable[[Board], list[Term]]] = {
     **{f"{key}.weight": _met for key in MAPS},
     **{f"{key}.bias": _summed for key in MAPS},
     TOTAL: _added,
+    "likeness": _likeness,
     "scores.query": _query,
     "scores_unscaled.query": _query,
     "scores.key": _key,

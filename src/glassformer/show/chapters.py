@@ -26,7 +26,7 @@ class Chapter:
     opening: str
     steps: tuple[Step, ...]
     layer: int | None
-    side: str  # encoder, decoder, head, loss, gradient or update
+    side: str  # encoder, decoder, head, loss, search, gradient or update
 
 
 STACK = (
@@ -85,6 +85,13 @@ HEAD = Kind(
     "The last rows are compared with every possible answer, and the scores turned into probabilities.",
 )
 
+SEARCH = Kind(
+    r"search\..*",
+    "Which candidate is written",
+    "Contrastive search reads each of the likeliest tokens before it chooses one: what would repeat what was written,"
+    " its last row pointing the way of an earlier one, loses for that.",
+)
+
 LOSS = Kind(
     r"loss\..*",
     "How far that is from what is wanted",
@@ -120,9 +127,10 @@ def chapters(steps: Iterable[Step]) -> list[Chapter]:
             prefix = rf"{side}\.layers\.{layer}\."
             told += [_chapter(kind, side, layer, _take(left, kind, prefix), pair) for kind in LAYER]
         told.append(_chapter(END, side, None, _take(left, END, f"{side}\\."), pair))
-    loss = _take(left, LOSS, "")
+    loss, search = _take(left, LOSS, ""), _take(left, SEARCH, "")
     told.append(_chapter(HEAD, "head", None, _take(left, HEAD, ""), pair))
     told.append(_chapter(LOSS, "loss", None, loss, pair))
+    told.append(_chapter(SEARCH, "search", None, search, pair))
     told.append(_chapter(BACKWARD, "gradient", None, back, pair))
     told.append(_chapter(UPDATE, "update", None, update, pair))
     return [chapter for chapter in told if chapter.steps]

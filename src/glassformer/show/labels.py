@@ -69,6 +69,10 @@ class Labels:
         if letter in "KS":
             crossing = letter == "S" or ".cross_attention." in name or ".memory" in name
             return self.tokens("encoder" if crossing else side, text)
+        if letter == "A":
+            return tuple(row[-1] for row in self.trace.tokens.get("decoder", []))
+        if letter == "P" and name.startswith("search."):
+            return self.tokens("search")
         if letter == "V":
             return self.vocabulary(side, size)
         if letter == "L":

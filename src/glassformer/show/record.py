@@ -2,6 +2,8 @@
 
     {"answer": "...", "steps": [{"name", "axes", "value", "formula", "inputs", ...}, ...], ...}
 
+Where it is handed in, how the answer was written stands under "writing": its tokens, and the tree of its search.
+
 A number that JSON cannot say (an infinity, no number) is a string.
 """
 
@@ -16,7 +18,9 @@ from typing import Any
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.names import Names
+from glassformer.glass.plain import as_plain
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
 
@@ -29,10 +33,17 @@ def document(trace: Trace, names: Names | None = None, only: Iterable[str] | Non
     return {**_head(trace, names or trace.names, chosen), "steps": [_step(step) for step in chosen]}
 
 
-def pieces(trace: Trace, names: Names | None = None, only: Iterable[str] | None = None) -> Iterator[str]:
+def pieces(
+    trace: Trace,
+    names: Names | None = None,
+    only: Iterable[str] | None = None,
+    writing: GenerationTrace | None = None,
+) -> Iterator[str]:
     """The same document as text, one line for each step, made as it is read."""
     chosen = [trace[name] for name in only] if only is not None else list(trace.values())
     head = _head(trace, names or trace.names, chosen)
+    if writing is not None:
+        head["writing"] = as_plain(writing.written)
     yield "{"
     for key, value in head.items():
         yield f"{_text(key)}: {_text(value)},\n"
@@ -43,10 +54,14 @@ def pieces(trace: Trace, names: Names | None = None, only: Iterable[str] | None 
 
 
 def write_json(
-    trace: Trace, path: str | Path, names: Names | None = None, only: Iterable[str] | None = None
+    trace: Trace,
+    path: str | Path,
+    names: Names | None = None,
+    only: Iterable[str] | None = None,
+    writing: GenerationTrace | None = None,
 ) -> None:
     """Write the document, whole or not at all."""
-    write_text(path, pieces(trace, names, only))
+    write_text(path, pieces(trace, names, only, writing))
 
 
 def write_text(path: str | Path, parts: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from glassformer.glass.step import Step
 from glassformer.glass.trace import Trace
 from glassformer.glass.verify import as_array
 
-SHEETS = ("Inputs", "Embeddings", "Weights", "Encoder", "Decoder", "Head", "Loss", "Backward", "Update")
+SHEETS = ("Inputs", "Embeddings", "Weights", "Encoder", "Decoder", "Head", "Search", "Loss", "Backward", "Update")
 ROWS, COLUMNS = 1_048_576, 16_384  # of a sheet, in every spreadsheet program
 CELLS = 100_000  # of a workbook that is written in a minute and still opens and recomputes well
 TOP, LEFT = 3, 1  # the first row and column of numbers

@@ -13,6 +13,7 @@ OPENINGS = {
     "Encoder": "What is read, step by step.",
     "Decoder": "What is written, step by step.",
     "Head": "What comes of it.",
+    "Search": "Which candidate is written.",
     "Loss": "How far that is from what is wanted.",
     "Backward": "How the loss would change with each number: from the loss back to the embeddings.",
     "Update": "One update of every parameter, with its moments.",

@@ -14,6 +14,7 @@ from glassformer.show.board import LINEAR, Board, Matrix
 from glassformer.show.numbers import HIDDEN, HIDDEN_MARK, PRECISION, WHOLE, factor, number, summed
 from glassformer.show.worked_learning import LEARNING_LINES
 from glassformer.show.worked_loss import LOSS_LINES
+from glassformer.show.worked_search import SEARCH_LINES
 
 STEEP = 30.0  # powers of e beyond this are written relative to the largest
 
@@ -327,4 +328,5 @@ LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "turned_slowly": Writer.turned,
     **LOSS_LINES,
     **LEARNING_LINES,
+    **SEARCH_LINES,
 }

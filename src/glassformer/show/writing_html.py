@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 
-from glassformer.glass.beam_tree import BeamTree, Node
 from glassformer.glass.generation import ChosenToken, GenerationTrace
+from glassformer.glass.search_tree import Node, SearchTree
 
 ACROSS, DOWN = 132, 26  # pixels from position to position, from rank to rank
 BOX, HIGH = 104, 20
@@ -14,7 +15,7 @@ LETTERS = 13  # of a token that a box shows
 STRONG = 0.6  # how much colour a token of probability 1 has
 SIGNS = (
     "The answer has the strong line, a double edge ended, a pale box was dropped. Under the pointer: the"
-    " log-probability, the sum, and why."
+    " log-probability, what it was weighed by, and why."
 )
 
 
@@ -46,25 +47,26 @@ def row(token: ChosenToken) -> str:
     return f"<tr><th>{token.position}</th><th>{escape(token.token)}</th><td>{token.probability:.1%}</td>{others}</tr>"
 
 
-def tree_parts(tree: BeamTree) -> Iterator[str]:
+def tree_parts(tree: SearchTree) -> Iterator[str]:
     """The tree as a drawing, and what its signs mean."""
     yield f"<div style='overflow-x:auto'>{tree_svg(tree)}</div>"
-    said = f"{tree.beams} beams. From left to right the positions, from top to bottom the rank. {SIGNS}"
+    says = f"{tree.says[:1].upper()}{tree.says[1:]}"
+    said = f"{says}. From left to right the positions, from top to bottom the rank. {SIGNS}"
     yield f"<div class='note'>{said}</div>"
 
 
-def tree_svg(tree: BeamTree) -> str:
+def tree_svg(tree: SearchTree) -> str:
     """Every continuation that was weighed as a box, joined to the one that it continues."""
     levels = tree.levels
     wide, high = len(levels) * ACROSS, max(map(len, levels)) * DOWN + 4
     lines = "".join(edge(tree, node) for node in sorted(tree.nodes, key=lambda node: node.chosen))
-    boxes = "".join(map(box, tree.nodes))
+    boxes = "".join(box(tree, node) for node in tree.nodes)
     size = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
     head = f'<svg {size} role="img" aria-label="{escape(repr(tree))}"'
     return f'{head} font-family="sans-serif" font-size="11">{lines}{boxes}</svg>'
 
 
-def edge(tree: BeamTree, node: Node) -> str:
+def edge(tree: SearchTree, node: Node) -> str:
     """The line from a node to the one before it."""
     if node.parent is None:
         return ""
@@ -78,11 +80,12 @@ def edge(tree: BeamTree, node: Node) -> str:
     return f'<path d="{path}" fill="none" {strong if node.chosen else thin}{pale}/>'
 
 
-def box(node: Node) -> str:
+def box(tree: SearchTree, node: Node) -> str:
     """A node: its token, coloured by its probability."""
     x, y = corner(node)
     token = node.token if len(node.token) <= LETTERS else f"{node.token[: LETTERS - 1]}…"
-    title = f"{node.text!r}: {node.token!r}, ln p {node.log_probability:.4f}, sum {node.score:.4f}; {node.reason}"
+    numbers = re.sub(" +", " ", f"ln p {node.log_probability:.4f}, {tree.figures(node)}")
+    title = f"{node.text!r}: {node.token!r}, {numbers}; {node.reason}"
     edge = "rgb(var(--share))" if node.chosen else "var(--line)"
     shape = f'x="{x}" y="{y}" width="{BOX}" height="{HIGH}" rx="4" stroke="{edge}"'
     inner = f'<rect x="{x + 2}" y="{y + 2}" width="{BOX - 4}" height="{HIGH - 4}" rx="3" fill="none" stroke="{edge}"/>'

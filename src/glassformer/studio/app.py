@@ -17,6 +17,7 @@ from glassformer.errors import InputError
 from glassformer.shipped import shipped_recipes
 from glassformer.studio.front import page
 from glassformer.studio.runs import Runs, Wish
+from glassformer.studio.searches import Searched
 from glassformer.studio.shelf import Opened, Shelf
 from glassformer.studio.streams import tokens
 from glassformer.studio.takes import TAKES, taken
@@ -156,8 +157,10 @@ def create_app(*, own_files: bool = True) -> FastAPI:
         return runs.get(number).likeliest(name, text=text, top=top)
 
     @app.get("/api/runs/{number}/beams")
-    def beams(number: int, beams: Annotated[int, Query(ge=2, le=16)] = 4) -> dict[str, Any]:
-        return runs.get(number).beams(beams)
+    def beams(
+        number: int, beams: Annotated[int, Query(ge=2, le=16)] = 4, search: Searched = "beams"
+    ) -> dict[str, Any]:
+        return runs.get(number).beams(beams, search)
 
     @app.get("/api/methods")
     def methods() -> list[str]:

@@ -22,6 +22,7 @@ from glassformer.show.page import SHARES, peak
 from glassformer.show.worked import Writer
 from glassformer.studio.beginnings import Given, cut, given, place_of
 from glassformer.studio.endings import ended
+from glassformer.studio.searches import Searched, options_of
 from glassformer.studio.shelf import Opened
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.rewriting import Rewriting
@@ -200,19 +201,20 @@ class Kept:
             for numbers, shares in zip(found.indices.tolist(), found.values.tolist(), strict=True)
         ]
 
-    def beams(self, beams: int) -> dict[str, Any]:
-        """The whole tree of a beam search for this text."""
+    def beams(self, beams: int, search: Searched) -> dict[str, Any]:
+        """The whole tree of a search for this text: by so many beams, groups of one beam, or candidates."""
         if not isinstance(self.opened.model.task, Generation | Rewriting):
             raise InputError(f"{self.opened.name} writes no text, so it searches none")
-        asked = {**self.options, "num_beams": beams, "do_sample": False, "num_return_sequences": 1}
+        asked = options_of(search, beams, self.options)
         with self.opened.lock, self.opened.model.edit(*self.edits):
             found = self.opened.model.trace_generation(self.text, keep=(), **asked)
         tree = found.written.tree
-        assert tree is not None, "a search with beams grows a tree"
+        assert tree is not None, "each of these searches grows a tree"
         told = tree.as_dict()
-        for node in told["nodes"]:
-            node["probability"] = math.exp(node["log_probability"])
-        return {"answer": found.answer, **told}
+        for own, node in zip(told["nodes"], tree.nodes, strict=True):
+            own["probability"] = math.exp(node.log_probability)
+            own["figures"] = " ".join(tree.figures(node).split())
+        return {"answer": found.answer, "says": tree.says, **told}
 
 
 def written_out(matrix: Matrix) -> dict[str, Any]:

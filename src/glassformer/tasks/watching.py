@@ -13,9 +13,7 @@ from glassformer.decoding.pieces import followed
 from glassformer.decoding.records import Candidates, Hypothesis
 from glassformer.decoding.search import search
 from glassformer.decoding.tree import grown
-from glassformer.decoding.watching import Reading, Watch
-from glassformer.errors import InputError
-from glassformer.glass.beam_tree import BeamTree
+from glassformer.decoding.watching import Reading, Watch, note_choices
 from glassformer.glass.generation import (
     Alternative,
     ChosenToken,
@@ -23,10 +21,10 @@ from glassformer.glass.generation import (
     Written,
     check_patterns,
 )
+from glassformer.glass.search_tree import SearchTree
 from glassformer.model import Transformer
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.rewriting import Rewriting
-from glassformer.tasks.written import scored_by_sum
 from glassformer.text.tokenizer import Tokenizer
 
 EARLIER = ("!*.past_key", "!*.past_value", "!*.all_key", "!*.all_value")  # what a cache keeps of earlier positions
@@ -59,7 +57,7 @@ def watched(
     decoding = alone(prepared.decoding)
     patterns = (keep,) if isinstance(keep, str) else tuple(keep)
     watch = Watch(patterns if past else (*patterns, *EARLIER), alternatives)
-    history: list[Candidates] | None = [] if decoding.num_beams > 1 else None
+    history: list[Candidates] | None = [] if decoding.num_beams > 1 or decoding.contrastive else None
     ((best, *_),) = search(
         model,
         prepared.batch,
@@ -71,8 +69,9 @@ def watched(
     )
     tree = None
     if history is not None:
-        by_sum = scored_by_sum(decoding)
-        tree = grown(history, decoding, task.tokenizer.token, prepared.spelt, by_sum=by_sum)
+        tree = grown(history, decoding, task.tokenizer.token, prepared.spelt)
+        if decoding.contrastive:
+            note_choices(watch.readings, history, float(decoding.penalty_alpha))
     answer, new = prepared.told([best])
     written = Written(
         answer=answer,
@@ -96,19 +95,21 @@ def finished(watch: Watch, written: Written, prepared: Prepared, tokenizer: Toke
             run.tokens["encoder"] = [prepared.source]
         if number < len(written.tokens):
             run.answer = written.tokens[number].token
+        if written.tree is not None and "search.written" in run.every_name:
+            before = [node.token for node in written.tree.answer[: number - 1]]
+            run.tokens["search"] = [[*map(tokenizer.token, watch.readings[0].ids[0]), *before]]
     if watch.source is not None:
         watch.source.tokens, watch.source.answer = {"encoder": [prepared.source]}, written.answer
     return GenerationTrace(runs, written, watch.source)
 
 
 def chosen(
-    best: Hypothesis, tree: BeamTree | None, readings: Sequence[Reading], tokenizer: Tokenizer
+    best: Hypothesis, tree: SearchTree | None, readings: Sequence[Reading], tokenizer: Tokenizer
 ) -> tuple[ChosenToken, ...]:
     """The tokens of the answer, each with the row that chose it and what else was likely there."""
     rows = [0] * len(best.ids)
     if tree is not None:
-        parents = [node.parent for node in tree.answer]
-        rows = [0 if parent is None else tree.nodes[parent].beam or 0 for parent in parents]
+        rows = [node.row for node in tree.answer]
     return tuple(
         ChosenToken(
             position=position,
@@ -128,12 +129,7 @@ def chosen(
 
 
 def alone(decoding: Decoding) -> Decoding:
-    """The same for one answer, by a search that can be followed token by token."""
-    if decoding.contrastive or decoding.num_beam_groups > 1:
-        raise InputError(
-            "greedy search, drawing and beams are followed token by token; set penalty_alpha to 0 and "
-            "num_beam_groups to 1"
-        )
+    """The same for one answer; what is drawn is drawn with one seed."""
     if decoding.do_sample and decoding.seed is None:
         decoding = replace(decoding, seed=0)
     return replace(decoding, num_return_sequences=1)

@@ -91,7 +91,7 @@ function drawOverview(main) {
     el("div", { class: "columns" }, sentence("encoder", pair ? "The encoder reads" : "The tokens"), sentence("decoder", pair ? "The decoder has written" : "The tokens")),
   );
   const columns = el("div", { class: pair ? "columns" : "" });
-  for (const [side, title] of [["encoder", "Encoder"], ["decoder", "Decoder"], ["head", "Head"], ["loss", "Loss"]]) {
+  for (const [side, title] of [["encoder", "Encoder"], ["decoder", "Decoder"], ["head", "Head"], ["search", "Search"], ["loss", "Loss"]]) {
     const chapters = data.chapters.filter((chapter) => chapter.side === side);
     if (!chapters.length) continue;
     const rows = el("div", { class: pair ? "rows stacked" : "rows" });

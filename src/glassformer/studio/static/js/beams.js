@@ -1,4 +1,4 @@
-// A beam search as the tree that it was: columns are positions, every continuation that was weighed stands in its column.
+// A search as the tree that it was: columns are positions, every continuation that was weighed stands in its column.
 
 import { ask } from "./api.js";
 import { el, percent, visible } from "./dom.js";
@@ -15,20 +15,26 @@ function svg(tag, attributes, content) {
   return node;
 }
 
-/** The tree of the run's text, and how many beams it has. */
+const SEARCHES = { beams: "beams", groups: "groups of one beam, each kept from what others choose", contrastive: "candidates, kept from repeating" };
+
+/** The tree of the run's text, how it was searched for, and how many continuations go on. */
 export async function beams(run) {
-  const count = Number(state().beams || 4);
-  const tree = await ask(`api/runs/${run.run}/beams?beams=${count}`);
+  const [count, search] = [Number(state().beams || 4), state().search || "beams"];
+  const tree = await ask(`api/runs/${run.run}/beams?beams=${count}&search=${search}`);
   const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a token, or go through them with Tab: it says why it stayed or was dropped.");
   const choices = [2, 3, 4, 5, 8].map((each) =>
     el("a", { class: "head", href: address({ view: "beams", beams: each }), "aria-current": each === count ? "true" : null }, String(each)),
+  );
+  const searches = Object.entries(SEARCHES).map(([each, called]) =>
+    el("a", { class: "head", href: address({ view: "beams", search: each }), "aria-current": each === search ? "true" : null }, called),
   );
   return el(
     "section",
     { class: "tree" },
     el("h2", {}, tree.answer),
-    el("p", { class: "lead" }, `${tree.nodes.length} continuations weighed; the ${tree.beams} best that are open go on at each position`),
-    el("nav", { class: "heads", "aria-label": "Beams" }, el("span", { class: "what" }, "beams"), choices),
+    el("p", { class: "lead" }, `${tree.says}: ${tree.nodes.length} continuations weighed`),
+    el("nav", { class: "heads", "aria-label": "Search" }, el("span", { class: "what" }, "search"), searches),
+    el("nav", { class: "heads", "aria-label": "Beams" }, el("span", { class: "what" }, "so many"), choices),
     el("div", { class: "scroll" }, drawn(tree, readout)),
     readout,
     el(
@@ -46,7 +52,7 @@ function drawn(tree, readout) {
     width: positions * WIDE + 40,
     height: ranks * HIGH + 20,
     role: "group",
-    "aria-label": "tree of the beam search",
+    "aria-label": "tree of the search",
   });
   const x = (node) => node.position * WIDE + 24;
   const y = (node) => node.rank * HIGH + 22;
@@ -59,7 +65,7 @@ function drawn(tree, readout) {
   for (const node of tree.nodes) {
     const mark = svg("text", { class: `node ${node.fate}${node.chosen ? " chosen" : ""}`, x: x(node), y: y(node), tabindex: node.fate === "dropped" ? -1 : 0 }, visible(node.token));
     const tell = () => {
-      readout.textContent = `${node.text}: ${percent(node.probability)} here, sum ${node.score.toFixed(4)}; ${node.reason}`;
+      readout.textContent = `${node.text}: ${percent(node.probability)} here, ${node.figures}; ${node.reason}`;
     };
     mark.addEventListener("mouseenter", tell);
     mark.addEventListener("focus", tell);
