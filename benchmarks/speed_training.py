@@ -1,20 +1,26 @@
 """Training: letters of two sizes, MiniLM's size on labels, the translator's recipe; against Trainer and a plain loop.
 
-    python benchmarks/speed_training.py [--threads N] [--rounds N] [--json FILE]
+    python benchmarks/speed_training.py [--threads N] [--rounds N] [--data FOLDER] [--json FILE]
 
 A turn is so many steps from the same weights on the same batches, and what each program sets up for them. The plain
 loop of letters is a small GPT of torch's parts; the others train transformers' models. Beside each figure stands the
 share of the processor's peak in products of that precision (`--peak`, `--peak-bfloat16`, in GFLOP a second for all
-threads).
+threads). With `--data`, which holds sentiment/sst2 and translation/tatoeba-en-fr, also texts of real lengths, an epoch
+of them a turn: in the order of chance, as Trainer's default is, and with Trainer told to group them by length.
 """
 
 import argparse
+import gzip
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import made
+import numpy as np
 from turns import Contestant, conclude, options, race
+
+import glassformer as gf
 
 PROGRAMS = ("ours", "loop", "trainer")
 NAMES = {"ours": "glassformer", "loop": "plain loop", "trainer": "Trainer"}
@@ -66,15 +72,47 @@ def rows() -> dict[str, Row]:
     }
 
 
+TEXTS = {  # the file, the model whose tokenizer counts, how many texts, columns that hold them, rows of a batch
+    "MiniLM's size on SST-2's sentences, 32 a batch": (
+        "sentiment/sst2/train.tsv.gz", "minilm-l6", 512, (0,),
+        {"work": "classify", "rows": 32, "most": 2048, "vocabulary": 30522}, "MiniLM's size, labels, 32 x 64",
+    ),
+    "the translator's recipe on Tatoeba's pairs, 125 a batch": (
+        "translation/tatoeba-en-fr/train.part1.tsv.gz", "tatoeba-en-fr", 2000, (0, 1),
+        {"work": "translate", "rows": 125, "most": 4000, "vocabulary": 5000}, "the translator's recipe, 125 x 12",
+    ),
+}  # fmt: skip
+ORDERS = {"": "random", ", Trainer's grouped by length": "group_by_length"}
+
+
+def real_rows(data: Path, folder: Path) -> dict[str, Row]:
+    """Texts as long as those of real files are."""
+    found = {}
+    for name, (file, reader, count, columns, told, like) in TEXTS.items():
+        with gzip.open(data / file, "rt", encoding="utf-8") as lines:
+            cells = [line.rstrip("\n").split("\t") for line in islice(lines, count)]
+        tokenizer = gf.load(reader).tokenizer
+        read = [tokenizer.ids([row[column] for row in cells]) for column in columns]
+        lengths = folder / f"lengths-{told['work']}.npy"
+        np.save(lengths, np.array([[len(ids) for ids in row] for row in zip(*read, strict=True)]))
+        alike = rows()[like]
+        for order, sampling in ORDERS.items():
+            more = {**told, "lengths": str(lengths), "order": sampling, "steps": 0}
+            found[name + order] = Row(alike.model, more, alike.parameters, alike.attended)
+    return found
+
+
 def main() -> None:
     """A row for each piece of work, a contestant for each program and precision."""
     parser = options(__doc__ or "")
     parser.add_argument("--peak", type=float, default=210.0)
     parser.add_argument("--peak-bfloat16", type=float, default=400.0)
+    parser.add_argument("--data", type=Path, help="a folder with sentiment/sst2 and translation/tatoeba-en-fr")
     parser.add_argument("--rows", nargs="*", default=[], help="parts of names of rows")
     arguments = parser.parse_args()
     results = []
-    for name, row in rows().items():
+    real = real_rows(arguments.data, arguments.folder) if arguments.data else {}
+    for name, row in {**rows(), **real}.items():
         if arguments.rows and not any(part in name for part in arguments.rows):
             continue
         folder = made.folder_of(row.model, Path(arguments.folder))

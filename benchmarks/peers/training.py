@@ -1,16 +1,20 @@
 """Training as three programs do it: glassformer's loop, a loop written by hand, transformers' Trainer.
 
 All begin from one folder of weights and see the same batches; a turn is so many steps, with what each sets up for them.
+With `lengths`, numbers of tokens of real texts, a turn is one epoch of texts of these lengths, which each program puts
+into batches of `rows` in its own way.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 from turn import asked, serve
 
 told = asked()
@@ -28,6 +32,56 @@ def batch_of(number: int) -> dict[str, Tensor]:
     if work == "classify":
         return {"input_ids": ids, "labels": torch.randint(0, 2, (told["rows"],), generator=chance)}
     return {"input_ids": ids, "labels": torch.randint(4, told["vocabulary"], ids.shape, generator=chance)}
+
+
+def texts() -> list[dict[str, Tensor]]:
+    """Texts of real lengths, as transformers names their parts: random ids, and a label or a second text."""
+    chance = torch.Generator().manual_seed(0)
+
+    def ids(length: int) -> Tensor:
+        return torch.randint(4, told["vocabulary"], (length,), generator=chance)
+
+    lengths = np.load(told["lengths"]).tolist()
+    if work == "classify":
+        return [{"input_ids": ids(read), "labels": torch.tensor(read % 2)} for (read,) in lengths]
+    return [{"input_ids": ids(read), "labels": ids(written)} for read, written in lengths]
+
+
+def padded(chosen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Some of them as one batch."""
+    read, labels = ([each[name] for each in chosen] for name in ("input_ids", "labels"))
+    mask = pad_sequence([torch.ones_like(each) for each in read], batch_first=True)
+    answers = torch.stack(labels) if work == "classify" else pad_sequence(labels, True, IGNORE)
+    return {
+        "input_ids": pad_sequence(read, batch_first=True, padding_value=1),
+        "attention_mask": mask,
+        "labels": answers,
+    }
+
+
+def counted(chosen: Sequence[Mapping[str, Tensor]]) -> int:
+    """The tokens that are learnt from: those that are read where a label is learnt, those that are written elsewhere."""
+    return sum(len(each["input_ids" if work == "classify" else "labels"]) for each in chosen)
+
+
+def by_length() -> Any:
+    """Our batches of texts of real lengths."""
+    from glassformer.data.batch import Batch, pad
+    from glassformer.data.batches import ExampleBatches, TokenBatches
+
+    found = texts()
+    if work == "translate":
+        pairs = [(each["input_ids"].tolist(), each["labels"].tolist()) for each in found]
+        return TokenBatches(pairs, tokens=told["most"], examples=told["rows"], pad_id=1, bos_id=0, eos_id=2)
+
+    def make(chosen: Sequence[int]) -> Batch:
+        source, mask = pad([found[number]["input_ids"].tolist() for number in chosen], 1)
+        return Batch(
+            source=source, source_mask=mask, labels=torch.stack([found[number]["labels"] for number in chosen])
+        )
+
+    lengths = [len(each["input_ids"]) for each in found]
+    return ExampleBatches(lengths, make, tokens=told["most"], examples=told["rows"])
 
 
 def ours() -> Any:
@@ -59,16 +113,23 @@ def ours() -> Any:
                     begun = torch.cat([torch.zeros_like(labels[:, :1]), labels[:, :-1]], 1)
                     yield Batch(source=ids, target=begun, labels=labels)
 
+    real = "lengths" in told
     table = TrainingTable(
-        max_steps=steps, learning_rate=rate, schedule="constant", warmup_steps=0, precision=told["precision"]
+        max_steps=None if real else steps,
+        epochs=1 if real else None,
+        learning_rate=rate,
+        schedule="constant",
+        warmup_steps=0,
+        precision=told["precision"],
     )
     objective = LabelLoss() if work == "classify" else TokenLoss()
+    made = counted(texts()) if real else steps * told["made"]
 
     def run() -> int:
         """One turn."""
-        for _ in train(model, Batches(), table, objective=objective):
+        for _ in train(model, by_length() if real else Batches(), table, objective=objective):
             pass
-        return steps * told["made"]
+        return made
 
     return run
 
@@ -133,16 +194,26 @@ def loop() -> Any:
         ids = given["input_ids"]
         return functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
 
+    def batches() -> Iterator[dict[str, Tensor]]:
+        if "lengths" not in told:
+            yield from map(batch_of, range(steps))
+            return
+        found = texts()
+        for chosen in torch.randperm(len(found)).split(told["rows"]):
+            yield padded([found[number] for number in chosen.tolist()])
+
+    made = counted(texts()) if "lengths" in told else steps * told["made"]
+
     def run() -> int:
         """One turn."""
-        for place in range(steps):
+        for batch in batches():
             with torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext():
-                loss = loss_of(batch_of(place))
+                loss = loss_of(batch)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        return steps * told["made"]
+        return made
 
     return run
 
@@ -152,11 +223,18 @@ def trainer() -> Any:
     import transformers
 
     model = published()
-    examples = [
-        {name: value[row] for name, value in batch_of(place).items()}
-        for place in range(steps)
-        for row in range(told["rows"])
-    ]
+    real = "lengths" in told
+    examples = (
+        texts()
+        if real
+        else [
+            {name: value[row] for name, value in batch_of(place).items()}
+            for place in range(steps)
+            for row in range(told["rows"])
+        ]
+    )
+    made = counted(examples) if real else steps * told["made"]
+    passes = {"num_train_epochs": 1} if real else {"max_steps": steps}
 
     def run() -> int:
         """One turn."""
@@ -164,7 +242,6 @@ def trainer() -> Any:
             arguments = transformers.TrainingArguments(
                 folder,
                 per_device_train_batch_size=told["rows"],
-                max_steps=steps,
                 learning_rate=rate,
                 use_cpu=True,
                 bf16=told["precision"] == "bfloat16",
@@ -172,9 +249,14 @@ def trainer() -> Any:
                 report_to=[],
                 disable_tqdm=True,
                 logging_strategy="no",
+                train_sampling_strategy=told.get("order", "random"),
+                **passes,
             )
-            transformers.Trainer(model=model, args=arguments, train_dataset=examples).train()
-        return steps * told["made"]
+            collator = padded if real else None
+            transformers.Trainer(
+                model=model, args=arguments, train_dataset=examples, data_collator=collator
+            ).train()
+        return made
 
     return run
 

@@ -185,7 +185,7 @@ def said_of(
         "base_model_name_or_path": base,
         "r": first.rank,
         "lora_alpha": first.alpha,
-        "lora_dropout": first.dropout.p,
+        "lora_dropout": first.dropout.share,
         "target_modules": list(modules),
         "modules_to_save": list(saved) or None,
         "rank_pattern": own,

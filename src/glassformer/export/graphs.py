@@ -96,21 +96,12 @@ def keeping(graph: Graph, patterns: Sequence[str], given: Tensors) -> tuple[Grap
 
 
 def ready(model: Transformer, dtype: torch.dtype) -> Transformer:
-    """The same model, its numbers not copied where they are of this kind already, and no longer to be trained.
-
-    Without the parts that drop values: they drop none here, but would give each value back as another tensor, whose
-    name nobody knows.
-    """
+    """The same model, its numbers not copied where they are of this kind already, and no longer to be trained."""
     parameters = {
         id(each): nn.Parameter(each.detach().to("cpu", dtype), requires_grad=False)
         for each in model.parameters()
     }
-    twin = copy.deepcopy(model, dict(parameters)).eval()
-    for part in list(twin.modules()):
-        for name, child in part.named_children():
-            if isinstance(child, nn.Dropout):
-                setattr(part, name, nn.Identity())
-    return twin
+    return copy.deepcopy(model, dict(parameters)).eval()
 
 
 # ------------------------------------------------------------------ which graphs

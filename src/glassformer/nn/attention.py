@@ -9,6 +9,7 @@ from torch.nn import functional
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.cache import Cache, appended
+from glassformer.nn.dropout import dropped
 from glassformer.nn.norm import make_head_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Rotary
@@ -53,6 +54,10 @@ def fused(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, dropout: float,
     if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return fused(q.float(), k.float(), v.float(), added, dropout, scale)
+    if dropout and q.device.type == "cpu":  # torch has nothing fused for it there, and draws slowly
+        scores = q * scale @ k.mT
+        weights = (scores if added is None else scores + added).softmax(dim=-1)
+        return dropped(weights, dropout) @ v
     return functional.scaled_dot_product_attention(
         q, k, v, attn_mask=added, dropout_p=dropout, scale=scale
     )

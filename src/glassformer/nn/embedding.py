@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
+from glassformer.nn.dropout import Dropout
 from glassformer.nn.norm import make_table_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Waves
@@ -37,7 +38,7 @@ class Embedding(Part):
             self.segments = nn.Embedding(config.segments, width)
         if config.embedding_norm:
             self.norm = make_table_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,

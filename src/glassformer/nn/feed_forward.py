@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
+from glassformer.nn.dropout import Dropout
 from glassformer.nn.part import Part
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -32,7 +33,7 @@ class FeedForward(Part):
         )
         self.down = nn.Linear(config.d_ff, config.d_model, bias=config.feed_forward_bias)
         self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
-        self.dropout = nn.Dropout(config.activation_dropout)
+        self.dropout = Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""

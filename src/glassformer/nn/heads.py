@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
+from glassformer.nn.dropout import Dropout
 from glassformer.nn.feed_forward import ACTIVATIONS
 from glassformer.nn.norm import make_table_norm
 from glassformer.nn.part import Part
@@ -83,7 +84,7 @@ class Pooling(Part):
         self.which = config.pooling
         self.dense = nn.Linear(config.d_model, config.d_model) if config.pooler else None
         self.activation = config.pooler_activation
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, attention_mask: Tensor | None, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, C)."""
@@ -158,7 +159,7 @@ class TokenLabelHead(Part):
         super().__init__()
         self.dense = nn.Linear(config.d_model, config.d_model) if config.label_transform else None
         self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(config.d_model, config.labels, bias=config.label_bias)
 
     def forward(self, x: Tensor, attention_mask: Tensor | None = None, trace: Trace | None = None) -> Tensor:

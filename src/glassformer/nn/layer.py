@@ -8,6 +8,7 @@ from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.attention import Attention, Visibility
 from glassformer.nn.cache import Cache
+from glassformer.nn.dropout import Dropout
 from glassformer.nn.feed_forward import FeedForward
 from glassformer.nn.norm import make_norm
 from glassformer.nn.part import Part
@@ -30,7 +31,7 @@ class Layer(Part):
             self.cross_attention_norm = make_norm(config)
         self.feed_forward = FeedForward(config)
         self.feed_forward_norm = None if config.one_norm else make_norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from glassformer.nn.dropout import Dropout
+
 
 class LowRank(nn.Linear):
     """W x + b + (alpha / rank) B A x, where only A (rank, in) and B (out, rank) learn. Hu et al. 2022, section 4.1.
@@ -21,7 +23,7 @@ class LowRank(nn.Linear):
         self.weight, self.bias = linear.weight, linear.bias
         self.rank, self.alpha = rank, alpha
         self.scale = alpha / rank
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         weight = linear.weight.detach()
         self.lora_A = nn.Parameter(weight.new_empty(rank, linear.in_features))
         self.lora_B = nn.Parameter(weight.new_zeros(linear.out_features, rank))  # at first there is no detour
