@@ -60,7 +60,7 @@ def padded(chosen: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def counted(chosen: Sequence[Mapping[str, Tensor]]) -> int:
-    """The tokens that are learnt from: those that are read where a label is learnt, those that are written elsewhere."""
+    """The tokens that are learnt from: where a label is learnt those that are read, else those that are written."""
     return sum(len(each["input_ids" if work == "classify" else "labels"]) for each in chosen)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
