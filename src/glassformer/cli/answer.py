@@ -8,21 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from glassformer.cli.inputs import (
-    Row,
-    answers_of,
-    as_line,
-    batch_option,
-    decoded,
-    field_option,
-    format_option,
-    input_option,
-    json_option,
-    lines_of,
-    one_line,
-    read_inputs,
-)
-from glassformer.cli.options import DEFAULTS, asked, device_option, model_option, precision_option
+from glassformer.cli.inputs import Row, as_line, decoded, lines_of, one_line
+from glassformer.cli.verb import Asking, verb
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,12 +19,8 @@ FIELDS = ("question", "context")
 
 
 @click.command
-@click.argument("question", nargs=-1)
+@verb("answering", "question")
 @click.option("--context", help="The text that holds the answer, or a file of it, for all questions.")
-@model_option(DEFAULTS["answering"])
-@input_option
-@format_option
-@field_option
 @click.option("--keep", type=click.IntRange(min=1), help="How many answers are given to each. [default: 1]")
 @click.option(
     "--no-answer/--always-answer",
@@ -59,21 +42,9 @@ FIELDS = ("question", "context")
     type=click.IntRange(min=1),
     help="Tokens from one window to the next. [default: half of what fits]",
 )
-@json_option
-@batch_option
-@device_option
-@precision_option
 def answer(
-    question: tuple[str, ...],
+    asking: Asking,
     context: str | None,
-    name: str,
-    input_file: str | None,
-    form: str | None,
-    named: tuple[str, ...],
-    as_json: bool,
-    batch: int,
-    device: str,
-    precision: str | None,
     **search: Any,
 ) -> None:
     """Answer questions from a text given here or in a file.
@@ -81,25 +52,15 @@ def answer(
     With QUESTION and without --context, standard input is the text. With --context alone, every line of standard input
     is a question. A file of --input holds `question` and `context`. A long text is read in windows that overlap.
     """
-    if context is None and question and not sys.stdin.isatty():
+    if context is None and asking.texts and not sys.stdin.isatty():
         context = whole(decoded(sys.stdin.buffer, "the input"))
     given = {} if context is None else {"context": text_of(context)}
-    rows = read_inputs(question, input_file, FIELDS, given=given, form=form, named=named)
-    model = asked(name, "answering", device, precision)
-    for row, found in answers_of(
-        model,
-        rows,
-        itemgetter(*FIELDS),
-        search,
-        texts=question,
-        input_file=input_file,
-        batch=batch,
-        things="questions",
-    ):
-        if as_json:
+    rows, model = asking.rows(FIELDS, given=given), asking.model()
+    for row, found in asking.answers(model, rows, itemgetter(*FIELDS), search, things="questions"):
+        if asking.as_json:
             click.echo(as_line(as_object(found)))
         elif sys.stdout.isatty() and found is not None:
-            show(row, found, heading=len(question) != 1)
+            show(row, found, heading=len(asking.texts) != 1)
         else:
             click.echo(one_line("\t".join(one.text for one in every(found))))
 

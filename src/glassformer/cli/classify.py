@@ -5,19 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from glassformer.cli.inputs import (
-    Row,
-    answers_of,
-    as_line,
-    batch_option,
-    field_option,
-    format_option,
-    input_option,
-    json_option,
-    one_line,
-    read_inputs,
-)
-from glassformer.cli.options import DEFAULTS, asked, device_option, model_option, precision_option
+from glassformer.cli.inputs import Row, as_line, one_line
+from glassformer.cli.verb import Asking, verb
 
 if TYPE_CHECKING:
     from glassformer.tasks.classification import Label, Labels, Values
@@ -25,12 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("text", nargs=-1)
+@verb("classification")
 @click.option("--pair", help="A second text that is judged together with each, for models of pairs.")
-@model_option(DEFAULTS["classification"])
-@input_option
-@format_option
-@field_option
 @click.option("--top", type=click.IntRange(min=1), help="Name so many labels, the likeliest. [default: all]")
 @click.option(
     "--threshold",
@@ -40,24 +25,12 @@ if TYPE_CHECKING:
     help="Where any number of labels may hold: those do that are likelier.",
 )
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
-@json_option
-@batch_option
-@device_option
-@precision_option
 def classify(
-    text: tuple[str, ...],
+    asking: Asking,
     pair: str | None,
-    name: str,
-    input_file: str | None,
-    form: str | None,
-    named: tuple[str, ...],
     top: int | None,
     threshold: float,
     truncate: bool,
-    as_json: bool,
-    batch: int,
-    device: str,
-    precision: str | None,
 ) -> None:
     """Label texts given here, in a file, or line by line.
 
@@ -65,16 +38,13 @@ def classify(
     empty. A file's field `pair` is a second text that is judged together with `text`.
     """
     given = {} if pair is None else {"pair": pair}
-    rows = read_inputs(text, input_file, optional=["pair"], given=given, form=form, named=named)
-    model = asked(name, "classification", device, precision)
+    rows, model = asking.rows(optional=["pair"], given=given), asking.model()
     options = {"top": top, "threshold": threshold, "truncate": truncate}
-    for row, answer in answers_of(
-        model, rows, text_of, options, texts=text, input_file=input_file, batch=batch
-    ):
-        if as_json:
+    for row, answer in asking.answers(model, rows, text_of, options):
+        if asking.as_json:
             click.echo(as_line(as_object(answer)))
         elif sys.stdout.isatty():
-            show(row, answer, heading=len(text) != 1)
+            show(row, answer, heading=len(asking.texts) != 1)
         else:
             click.echo(plain(answer))
 

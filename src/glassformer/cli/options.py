@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from glassformer.engine.prepare import Precision
     from glassformer.tasks.model import Model
     from glassformer.tasks.rewriting import Rewriting
-    from glassformer.tasks.translation import Translation
 
 TRANSLATOR = "tatoeba-en-fr"  # the translator that ships
 DOES = {  # task -> the verb that asks for it, if one does, and what such a model does
@@ -146,15 +145,6 @@ def known(name: str, task: str) -> str:
             "name on the hub"
         )
     return name
-
-
-def translator(name: str, device: str, precision: str | None) -> "tuple[Model, Translation]":
-    """A model that translates, and its task."""
-    from glassformer.tasks.translation import Translation
-
-    model = asked(name, "translation", device, precision)
-    assert isinstance(model.task, Translation)
-    return model, model.task
 
 
 def one_thread_for_little(model: "Model") -> None:
