@@ -10,7 +10,6 @@ here; the aim is 50 %. Without a GPU it says so and measures nothing.
 """
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from turns import installed, processor
+from turns import installed, keep, processor
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch
@@ -130,11 +129,7 @@ def main() -> None:
         for name, aim in AIMS.items():
             said = made[name]
             print(f"  {name:10} {said['tokens_per_second']:12,.1f} tokens/s   {said['share']:.0%} (aim {aim:.0%})")
-    text = json.dumps({**made, "python": platform.python_version()})
-    if arguments.json is None:
-        print(text)
-    else:
-        arguments.json.write_text(f"{text}\n", "utf-8")
+    keep({**made, "python": platform.python_version()}, arguments.json)
 
 
 if __name__ == "__main__":

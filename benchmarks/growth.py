@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from turns import processor
+from turns import keep, processor
 
 MIDDLE = {"context": 256, "batch": 8, "layers": 4}
 GROWN = {
@@ -154,10 +154,7 @@ def main() -> None:
     said = {"benchmark": "growth", "processor": processor(), "threads": arguments.threads, "lines": lines}
     if arguments.svg:
         draw(lines, arguments.svg)
-    if arguments.json:
-        arguments.json.write_text(f"{json.dumps(said)}\n", "utf-8")
-    else:
-        print(json.dumps(said))
+    keep(said, arguments.json)
 
 
 if __name__ == "__main__":

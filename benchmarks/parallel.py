@@ -9,7 +9,6 @@ Runs are taken in turn; the picture needs matplotlib.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from turns import processor
+from turns import keep, processor
 
 from glassformer.config import TransformerConfig
 from glassformer.model import Transformer
@@ -180,10 +179,7 @@ def main() -> None:
     }
     if arguments.svg:
         draw(lines, arguments.svg)
-    if arguments.json:
-        arguments.json.write_text(f"{json.dumps(said)}\n", "utf-8")
-    else:
-        print(json.dumps(said))
+    keep(said, arguments.json)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def race(row: str, unit: str, contestants: list[Contestant], arguments: argparse
 
 
 def conclude(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
-    """One line of JSON, or a file of it."""
+    """What was measured, and where, for the JSON."""
     made = {
         "processor": processor(),
         "python": platform.python_version(),
@@ -116,11 +116,16 @@ def conclude(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
         "bandwidth": arguments.bandwidth,
         "rows": rows,
     }
+    keep(made, arguments.json)
+
+
+def keep(made: dict[str, Any], path: Path | None) -> None:
+    """One line of JSON, in a file or printed."""
     text = json.dumps(made)
-    if arguments.json is None:
+    if path is None:
         print(text)
     else:
-        arguments.json.write_text(f"{text}\n", "utf-8")
+        path.write_text(f"{text}\n", "utf-8")
 
 
 def processor() -> str:
