@@ -4,7 +4,8 @@
 
 Needs chromium and chromedriver, and the extras `studio` and `test`. The large model is GPT-2's size (124 million random
 parameters) on 64 tokens, the large matrix the attention of one head over 1,024 tokens. Frames are those that Chromium's
-own tracing says were drawn. With axe-core's script every view is also checked for violations, light and dark.
+own tracing says were drawn. With axe-core's script every view is also checked for violations by its address,
+light and dark, on a laptop's screen and on a phone's.
 
 Each part stands alone and has a limit of its own; progress goes to stderr, and what was measured is kept when another
 part fails. The load of the machine before and after stands beside the figures.
@@ -58,7 +59,7 @@ const start = performance.now();
 if (wanted.hash) location.hash = wanted.hash;
 const look = () => {
   const title = document.querySelector("#main h2");
-  const drawn = document.querySelector("#main canvas, #main table.numbers, #main .cut");
+  const drawn = document.querySelector("#main canvas, #main table.numbers, #main .cut, #main .flow");
   if (title && drawn && (!wanted.name || title.textContent === wanted.name)) {
     requestAnimationFrame(() => setTimeout(() => done(performance.now() - (wanted.hash ? start : 0)), 0));
   } else if (performance.now() - start > wanted.patience * 1000) done(-1);
@@ -66,9 +67,34 @@ const look = () => {
 };
 look();
 """
+SCREENS = {"laptop": (1366, 768), "phone": (390, 844)}
+SCORES = {"view": "map", "step": "encoder.layers.0.self_attention.scores"}
+CHOSEN = (  # what a view shows only when something was chosen: title, model, the rest of the address
+    ("pieces", "tatoeba-en-fr", {"view": "walk", "at": "1"}),
+    ("numbers of the pieces", "sentiment", {"view": "walk", "at": "2"}),
+    ("a step of the walk", "worked-example", {"view": "walk", "at": "14"}),
+    *((f"the end of {name}", name, {"view": "walk", "at": "9999"}) for name in SHIPPED if name != "minilm-l6"),
+    ("a small step", "worked-example", SCORES),
+    ("a large step", "sentiment", SCORES),
+    ("the likeliest words", "tatoeba-en-fr", {"view": "map", "step": "head.probabilities"}),
+    ("the rows of words", "worked-example", {"view": "map", "step": "source_tokens.weight"}),
+    ("a large weight", "sentiment", {"view": "map", "step": "tokens.weight"}),
+    ("a change", "sentiment", {"view": "map", "edits": '[{"kind":"zero","name":"encoder.output"}]'}),
+    ("two texts", "sentiment", {"view": "understand", "othermodel": "sentiment", "othertext": "A lovely evening."}),
+    ("a step of training", "worked-example", {"view": "learn", "target": "j' aime les données", "rate": "0.01"}),
+    ("its walk", "worked-example", {"view": "walk", "at": "70", "target": "j' aime les données", "rate": "0.01"}),
+    ("its map", "worked-example", {"view": "map", "target": "j' aime les données", "rate": "0.01"}),
+)
+AXE = """
+const done = arguments[arguments.length - 1];
+const places = (nodes) => nodes.slice(0, 3).map((node) => node.target.join(" ")).join(", ");
+axe.run().then(({ violations }) => done(violations.map(
+  ({ impact, id, nodes }) => `${impact}: ${id} at ${places(nodes)}`)));
+"""
 WHOLE = """
 const done = arguments[arguments.length - 1];
-const look = () => (document.querySelector("#main[aria-busy]") ? setTimeout(look, 20) : done(performance.now()));
+const look = () => (document.querySelector("[aria-busy]") || !document.querySelector("#main").firstChild
+  ? setTimeout(look, 20) : done(performance.now()));
 look();
 """
 SCROLL = """
@@ -316,25 +342,38 @@ def scrolled(folder: Path) -> dict[str, Any]:
     return {"frames_per_second": rate, "drawn_per_second": drawn, "pixels": shown}
 
 
+def addresses() -> Iterator[tuple[str, dict[str, str]]]:
+    """Every view by its address: those of every model, and what they show only when something was chosen."""
+    yield "welcome", {}
+    yield "train", {"train": "0"}
+    yield "watch it learn", {"train": "worked-example"}
+    for name, asked in SHIPPED.items():
+        for view in VIEWS:
+            yield f"{name} {view}", {"model": name, **asked, "view": view}
+    for title, name, more in CHOSEN:
+        yield title, {"model": name, **SHIPPED[name], **more}
+
+
 def checked(folder: Path, axe: str) -> dict[str, list[str]]:
-    """Every view's violations, light and dark."""
+    """Every view's violations, light and dark, as wide as a laptop and as a phone."""
     found: dict[str, list[str]] = {}
     with studio() as running, browser() as driver:
-        for name, asked in SHIPPED.items():
-            progress(f"axe-core looks at {name}")
-            for view in VIEWS:
-                driver.get("about:blank")
-                driver.get(f"{running.address}#{urlencode({'model': name, **asked, 'view': view})}")
-                driver.execute_async_script(WHOLE)
-                time.sleep(0.5)
+        for title, state in addresses():
+            driver.get("about:blank")
+            driver.get(f"{running.address}#{urlencode(state)}")
+            driver.execute_async_script(WHOLE)
+            driver.execute_script(axe)
+            for screen, (width, height) in SCREENS.items():
+                size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+                driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
                 for light in ("light", "dark"):
-                    driver.execute_script(axe)
-                    result = driver.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-                    wrong = [f"{each['impact']}: {each['id']}" for each in result["violations"]]
+                    wrong = driver.execute_async_script(AXE)
                     if wrong:
-                        found[f"{name} {view} {light}"] = wrong
-                    driver.find_element(By.ID, "light").click()
-                    time.sleep(0.5)
+                        found[f"{title}, {screen}, {light}"] = wrong
+                        progress(f"{title}, {screen}, {light}: {'; '.join(wrong)}")
+                    driver.execute_script("document.getElementById('light').click()")
+                    driver.execute_async_script(WHOLE)
+            progress(f"axe-core has looked at {title}")
     return found
 
 
@@ -364,7 +403,8 @@ def lines(part: str, found: dict[str, Any]) -> Iterator[str]:
             asked, drawn = found["frames_per_second"], found["drawn_per_second"]
             yield f"scrolling 1,024 x 1,024            {asked:7.0f} frames/s asked, {drawn:.0f} on the screen  aim 50"
         case "accessibility":
-            yield f"views with violations              {len(found):7}  aim 0"
+            yield f"screens with violations            {len(found):7}  aim 0"
+            yield from (f"  {screen}: {'; '.join(wrong)}" for screen, wrong in found.items())
 
 
 def main() -> None:

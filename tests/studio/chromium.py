@@ -104,3 +104,15 @@ def press(browser: Any, title: str) -> None:
     waiting = WebDriverWait(browser, WAIT, ignored_exceptions=REDRAWN)
     click = "arguments[0].click(); return true"
     waiting.until(lambda driver: driver.execute_script(click, driver.find_element(By.XPATH, found)))
+
+
+def pointed(browser: Any, row: int, column: int) -> float:
+    """What the page says of the number of a heat map that keys have gone to."""
+    box = browser.find_element(By.CSS_SELECTOR, ".heat")
+    send = (
+        "for (const [key, times] of [['ArrowDown', arguments[1]], ['ArrowRight', arguments[2]]]) "
+        "for (let turn = 0; turn < times; turn++) "
+        "arguments[0].dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))"
+    )
+    browser.execute_script(send, box, row, column)
+    return float(browser.find_element(By.CSS_SELECTOR, ".readout .exact").text.replace("−", "-"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from fastapi.testclient import TestClient
-from tests.studio.test_server import SEEN, TEXTS, made, trace_of
+from tests.studio.test_server import SEEN, TEXTS, loaded, made, trace_of
 
 import glassformer as gf
 from glassformer.families import FAMILIES
@@ -61,7 +61,7 @@ def test_every_kind_of_vocabulary_tells_its_own_steps(client: TestClient, kind: 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_becomes_what_the_model_reads(client: TestClient, name: str) -> None:
-    run, trace, model = made(client, name), trace_of(name), gf.load(name)
+    run, trace, model = made(client, name), trace_of(name), loaded(name)
     texts = [each for each in TEXTS[name] if each is not None]
     assert len(run["texts"]) == len(texts)
     for place, text in enumerate(texts):

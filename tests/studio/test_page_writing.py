@@ -11,10 +11,11 @@ import pytest
 import torch
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
-from tests.studio.chromium import NEEDED, WAIT, Open, numbers_in, reads, seen
+from tests.studio.chromium import NEEDED, WAIT, Open, numbers_in, pointed, press, reads, seen
 
 import glassformer as gf
 from glassformer.families import FAMILIES
+from glassformer.glass.edits import zero
 from glassformer.model import Transformer
 from glassformer.pretrained import save_transformer
 from glassformer.text.tokenizer import Tokenizer
@@ -90,16 +91,33 @@ def test_a_model_of_gpt2s_size_is_looked_into(page: Open, large: Path) -> None:
     assert best == gf.load(large).tokenizer.token(int(trace["head.probabilities"].value[0, 0].argmax()))
 
 
-def pointed(browser: Any, row: int, column: int) -> float:
-    """What the page says of the number of a heat map that keys have gone to."""
-    box = browser.find_element(By.CSS_SELECTOR, ".heat")
-    send = (
-        "for (const [key, times] of [['ArrowDown', arguments[1]], ['ArrowRight', arguments[2]]]) "
-        "for (let turn = 0; turn < times; turn++) "
-        "arguments[0].dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }))"
-    )
-    browser.execute_script(send, box, row, column)
-    return float(browser.find_element(By.CSS_SELECTOR, ".readout .exact").text.replace("−", "-"))
+def test_the_heads_and_the_end_of_a_model_of_gpt2s_size(page: Open, large: Path) -> None:
+    text, options = "x" * 48, {"max_new_tokens": 4, "seed": 0}
+    model = gf.load(large)
+    trace, answer = model.trace(text, **options), model(text, **options)
+    state = {"model": str(large), "text": text, "new": 4}
+    name = "decoder.layers.11.self_attention.weights"
+    browser = page(**state, view="attention", step=name, head=3)
+    reads(browser, "#main .one h2", f"{name}, head 3")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".grids .thumb")) == 144
+    own = trace[name].value[0, 3]
+    assert pointed(browser, len(own) - 1, 7) == pytest.approx(own[-1, 7].item(), rel=1e-6)
+    away = "location.hash = location.hash.replace('view=attention', 'view=map').replace(/&step=[^&]*/, '')"
+    browser.execute_script(away)
+    seen(browser, ".flow .part")
+    boxes = browser.find_elements(By.CSS_SELECTOR, ".flow .part a")
+    assert sorted(each.get_attribute("title") for each in boxes) == sorted(trace)
+    browser.execute_script("location.hash = location.hash.replace('view=map', 'view=walk') + '&at=9999'")
+    seen(browser, ".end table.ends")
+    cells = browser.find_elements(By.CSS_SELECTOR, "table.ends tbody tr td:nth-child(3)")
+    shown = [float(each.get_attribute("title").replace("−", "-")) for each in cells]
+    assert shown == pytest.approx(list(answer.log_probabilities), rel=1e-6)
+    browser = page(**state, view="map", step=name, head=3)
+    seen(browser, ".touch summary").click()
+    press(browser, "switch head 3 off")
+    with model.edit(zero(name, head=3)):
+        after = str(model(text, **options))
+    reads(browser, "#answer .after .whole", after.strip())
 
 
 @pytest.fixture

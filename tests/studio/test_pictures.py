@@ -38,8 +38,9 @@ PICTURES: Mapping[str, tuple[dict[str, Any], str, tuple[int, int], bool]] = {
         LAPTOP,
         False,
     ),
-    "studio-map": (
-        {"model": "entities", "text": "Angela Merkel lives in Berlin.", "view": "map"},
+    "studio-map": ({"model": "tatoeba-en-fr", "text": STATION, "view": "map"}, ".flow .part", LAPTOP, False),
+    "studio-step": (
+        {"model": "entities", "text": "Angela Merkel lives in Berlin.", "view": "map", "step": "head.probabilities"},
         ".map table",
         LAPTOP,
         False,

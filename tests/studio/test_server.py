@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from glassformer.glass.trace import Trace
 from glassformer.glass.update import AdamW
 from glassformer.studio.front import STATIC
 from glassformer.studio.values import numbers
+from glassformer.tasks.model import Model
 
 KINDS = {"f8": np.float64, "f4": np.float32, "i4": np.int32}
 TEXTS = {
@@ -39,9 +41,17 @@ def made(client: TestClient, name: str) -> dict[str, Any]:
     return found
 
 
+@cache
+def loaded(name: str) -> Model:
+    """A model that ships, opened once: whoever edits it puts it back."""
+    return gf.load(name)
+
+
+@cache
 def trace_of(name: str) -> Trace:
+    """The run of its text, as the page has it."""
     text, context = TEXTS[name]
-    return gf.load(name).trace(text, context, **SEEN.get(name, {}))
+    return loaded(name).trace(text, context, **SEEN.get(name, {}))
 
 
 def values(client: TestClient, run: int, name: str, part: str = "") -> np.ndarray[Any, Any]:
@@ -128,7 +138,7 @@ def test_a_step_stands_between_what_it_was_made_of(client: TestClient) -> None:
 def test_what_was_written_says_how_sure_the_model_was(client: TestClient) -> None:
     for name in ("tatoeba-en-fr", "shakespeare"):
         run, trace = made(client, name), trace_of(name)
-        answer = gf.load(name)(TEXTS[name][0], **SEEN.get(name, {}))
+        answer = loaded(name)(TEXTS[name][0], **SEEN.get(name, {}))
         assert [each["id"] for each in run["written"]] == list(answer.ids)
         chances = [math.exp(value) for value in answer.log_probabilities]
         assert [each["probability"] for each in run["written"]] == pytest.approx(chances, rel=1e-12)
@@ -189,7 +199,7 @@ def test_a_step_of_training_is_the_models_own(client: TestClient, name: str) -> 
     run = client.post("/api/runs", json=asked).json()
     target = [each.strip() for each in WANTED[name].split(",")] if name == "entities" else WANTED[name]
     settings = AdamW(learning_rate=0.01)
-    trace = gf.load(name).trace_training_step(text, context, target=target, optimizer=settings)
+    trace = loaded(name).trace_training_step(text, context, target=target, optimizer=settings)
     assert [step["name"] for step in run["steps"]] == list(trace)
     assert run["wanted"] == trace.wanted
     assert {"loss", "gradient", "update"} <= {chapter["side"] for chapter in run["chapters"]}

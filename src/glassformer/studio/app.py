@@ -20,7 +20,7 @@ from glassformer.studio.runs import Runs, Wish
 from glassformer.studio.searches import Searched
 from glassformer.studio.shelf import Opened, Shelf
 from glassformer.studio.streams import tokens
-from glassformer.studio.takes import TAKES, taken
+from glassformer.studio.takes import RESIDUAL, TAKES, At, taken
 from glassformer.studio.touch import EditAsked, edits_of
 from glassformer.studio.trainings import Trainings
 from glassformer.studio.understand import OVER_TOKENS, attributed, differing, layered
@@ -189,8 +189,8 @@ def create_app(*, own_files: bool = True) -> FastAPI:
         return [{"kind": kind, "title": take.title} for kind, take in TAKES.items()]
 
     @app.get("/api/runs/{number}/take/{kind}")
-    def take(number: int, kind: str) -> Response:
-        name, media_type, content = taken(runs.get(number), kind)
+    def take(number: int, kind: str, step: str = RESIDUAL.step, head: int | None = None) -> Response:
+        name, media_type, content = taken(runs.get(number), kind, At(step, head))
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type=media_type, headers=headers)
 

@@ -11,41 +11,63 @@ from glassformer.show.record import write_json
 from glassformer.studio.kept import Kept
 
 
+class At(NamedTuple):
+    """What is on the screen: a step, and a head of it."""
+
+    step: str
+    head: int | None
+
+
+RESIDUAL = At("residual", None)  # where no step is on the screen
+
+
 class Take(NamedTuple):
     """A kind of file: what it is called, how it ends, and what writes it."""
 
     title: str
     ending: str
     media_type: str
-    write: Callable[[Kept, Path], None]
+    write: Callable[[Kept, Path, At], None]
 
 
 TAKES: Mapping[str, Take] = {
     "page": Take(
-        "web page", ".html", "text/html", lambda kept, path: write_page(kept.trace, path, kept.opened.names)
+        "web page", ".html", "text/html", lambda kept, path, at: write_page(kept.trace, path, kept.opened.names)
     ),
-    "latex": Take("LaTeX", ".tex", "text/x-tex", lambda kept, path: kept.trace.to_latex(path)),
+    "figure": Take(
+        "figure of what is shown",
+        ".svg",
+        "image/svg+xml",
+        lambda kept, path, at: kept.trace.plot(at.step, path, head=at.head),
+    ),
+    "latex": Take("LaTeX", ".tex", "text/x-tex", lambda kept, path, at: kept.trace.to_latex(path)),
     "workbook": Take(
         "workbook with live formulas",
         ".xlsx",
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        lambda kept, path: kept.trace.to_workbook(path),
+        lambda kept, path, at: kept.trace.to_workbook(path),
     ),
     "trace": Take(
-        "trace file", ".safetensors", "application/octet-stream", lambda kept, path: kept.trace.save(path)
+        "trace file", ".safetensors", "application/octet-stream", lambda kept, path, at: kept.trace.save(path)
+    ),
+    "notebook": Take(
+        "notebook, which reads the trace file",
+        ".ipynb",
+        "application/x-ipynb+json",
+        lambda kept, path, at: kept.trace.to_notebook(path),
     ),
     "json": Take(
-        "JSON", ".json", "application/json", lambda kept, path: write_json(kept.trace, path, kept.opened.names)
+        "JSON", ".json", "application/json", lambda kept, path, at: write_json(kept.trace, path, kept.opened.names)
     ),
 }
 
 
-def taken(kept: Kept, kind: str) -> tuple[str, str, bytes]:
+def taken(kept: Kept, kind: str, at: At = RESIDUAL) -> tuple[str, str, bytes]:
     """The name, media type and content of a file."""
     if kind not in TAKES:
         raise InputError(f"there is no {kind!r} to take; there is {', '.join(TAKES)}")
     take = TAKES[kind]
     with TemporaryDirectory() as folder:
-        path = Path(folder) / f"run{take.ending}"
-        take.write(kept, path)
-        return f"{kept.opened.path_name}-{kept.number}{take.ending}", take.media_type, path.read_bytes()
+        path = Path(folder) / f"{kept.opened.path_name}-{kept.number}{take.ending}"
+        take.write(kept, path, at)
+        return path.name, take.media_type, path.read_bytes()

@@ -92,7 +92,7 @@ export async function look(run, name) {
   if (step.inputs.length && small(view)) tell(0, 0);
   return el(
     "article",
-    { class: "look" },
+    { class: "look", "data-step": name },
     el("h2", {}, breaking(name)),
     el("p", { class: "lead" }, sized(run, step, letters)),
     step.says ? el("p", { class: "idea" }, step.says) : null,

@@ -3,7 +3,7 @@
 import { ask, file, Refused, stream } from "./api.js";
 import { showAnswer, showTokens } from "./answer.js";
 import { el } from "./dom.js";
-import { address, begin, go, state, watch } from "./store.js";
+import { address, begin, go, state, watch, wish } from "./store.js";
 import { forgetTones } from "./tensor.js";
 import { edits, listed } from "./touch.js";
 import { train } from "./train.js";
@@ -66,14 +66,6 @@ function show(page) {
   $("main").removeAttribute("aria-busy");
   for (const place of ["answer", "views"]) $(place).replaceChildren();
   $("main").replaceChildren(...page);
-}
-
-// What the server is asked for by this state: a text of a model, and how it is gone on with.
-function wish(now) {
-  const options = {};
-  if (now.new) options.max_new_tokens = Number(now.new);
-  if (now.seed) options.seed = Number(now.seed);
-  return { model: now.model, text: now.text, context: now.context || null, task: now.task || null, options };
 }
 
 async function make(now) {
@@ -143,7 +135,8 @@ async function drawView(now) {
   );
   showTakes();
   offer(run);
-  const drawn = await VIEWS[name][1](run);
+  $("views").setAttribute("aria-busy", "true");
+  const drawn = await VIEWS[name][1](run).finally(() => mine === drawing && $("views").removeAttribute("aria-busy"));
   if (mine !== drawing) return;
   if (drawn.parentElement !== $("main")) $("main").replaceChildren(drawn); // a view may only have changed a part of itself
   for (const old of $("main").querySelectorAll(":scope > .edits")) old.remove();
@@ -157,7 +150,9 @@ function showTakes() {
 
 async function take(kind) {
   saying("it is written …");
-  const { name, content } = await file(`api/runs/${run.run}/take/${kind}`);
+  const step = $("main").querySelector("[data-step]")?.dataset.step;
+  const shown = new URLSearchParams({ ...(step && run.byName.has(step) ? { step } : {}), ...(state().head ? { head: state().head } : {}) });
+  const { name, content } = await file(`api/runs/${run.run}/take/${kind}?${shown}`);
   const link = el("a", { href: URL.createObjectURL(content), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -214,6 +209,8 @@ function fillForm(now) {
 // What can be said beside the text depends on the task.
 function offer(run) {
   $("writing").hidden = run.model.task !== "generation";
+  $("doing").hidden = run.model.tasks.length < 2;
+  $("task").replaceChildren(...run.model.tasks.map((task) => el("option", { selected: task === run.model.task }, task)));
   if (run.model.task === "answering") $("beside").hidden = false;
 }
 
@@ -222,8 +219,10 @@ function askedFor() {
   const [model, text, context] = ["model", "text", "context"].map((name) => $(name).value);
   const writes = !$("writing").hidden;
   const kept = { new: writes && $("new").value !== "16" ? $("new").value : null, seed: writes && $("seed").value !== "0" ? $("seed").value : null };
-  const forgotten = ["at", "step", "head", "row", "column", "edits", "train", "target", "rate", "task"];
-  return { model, text, context: context || null, ...kept, ...Object.fromEntries(forgotten.map((each) => [each, null])) };
+  const forgotten = ["at", "step", "head", "row", "column", "edits", "train", "target", "rate"];
+  const same = run && run.model.name === model && $("task").value;
+  const task = same && $("task").value !== run.model.tasks[0] ? $("task").value : null;
+  return { model, text, task, context: context || null, ...kept, ...Object.fromEntries(forgotten.map((each) => [each, null])) };
 }
 
 function start() {

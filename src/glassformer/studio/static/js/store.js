@@ -14,6 +14,14 @@ export function address(changes) {
   return `#${new URLSearchParams(next)}`;
 }
 
+/** What the server is asked for by a state: a text of a model, and how it is gone on with. */
+export function wish(now) {
+  const options = {};
+  if (now.new) options.max_new_tokens = Number(now.new);
+  if (now.seed) options.seed = Number(now.seed);
+  return { model: now.model, text: now.text, context: now.context || null, task: now.task || null, options };
+}
+
 /** Go there. */
 export function go(changes) {
   location.hash = address(changes);

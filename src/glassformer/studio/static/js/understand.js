@@ -1,8 +1,8 @@
 // What an answer hangs on: which tokens, what each layer would have said, and how two runs differ.
 
 import { ask, Refused } from "./api.js";
-import { el, percent, short } from "./dom.js";
-import { address, go, state } from "./store.js";
+import { el, exact, percent, short, visible } from "./dom.js";
+import { address, go, state, wish } from "./store.js";
 
 const MOST = 40; // steps that differ which are listed
 
@@ -68,7 +68,7 @@ function scored(side) {
           "data-score": each.score,
           style: `background:rgba(var(--${each.score < 0 ? "minus" : "plus"}),${(0.55 * (Math.abs(each.score) / peak)).toFixed(3)})`,
         },
-        each.text,
+        visible(each.text),
       ),
     ),
   );
@@ -76,9 +76,9 @@ function scored(side) {
 
 async function lens(run) {
   const found = await ask(`api/runs/${run.run}/lens`);
-  const head = el("tr", {}, el("th", { scope: "col" }, "after"), found.positions.map((each) => el("th", { scope: "col" }, each)));
+  const head = el("tr", {}, el("th", { scope: "col" }, "after"), found.positions.map((each) => el("th", { scope: "col" }, visible(each))));
   const rows = found.guesses.map((row, layer) =>
-    el("tr", {}, el("th", { scope: "row" }, /^\d+$/.test(found.layers[layer]) ? `layer ${found.layers[layer]}` : found.layers[layer]), row.map((guess) => el("td", {}, guess.answer, " ", el("small", {}, percent(guess.probability))))),
+    el("tr", {}, el("th", { scope: "row" }, /^\d+$/.test(found.layers[layer]) ? `layer ${found.layers[layer]}` : found.layers[layer]), row.map((guess) => el("td", { title: exact(guess.probability, "f8") }, visible(guess.answer), " ", el("small", {}, percent(guess.probability))))),
   );
   return el(
     "article",
@@ -107,7 +107,7 @@ async function differences(run, now) {
   const parts = [el("h2", {}, "Held against another run"), form];
   if (run.before && !now.othermodel) parts.push(await orSentence(compared(run, run.before.run, "before the change")));
   else if (now.othermodel) {
-    const other = ask("api/runs", { model: now.othermodel, text: now.othertext, context: now.context || null });
+    const other = ask("api/runs", { ...wish(now), model: now.othermodel, text: now.othertext, task: null });
     parts.push(await orSentence(other.then((made) => compared(run, made.run, `${now.othermodel}, “${now.othertext}”`))));
   }
   return el("article", {}, parts);
@@ -121,7 +121,7 @@ async function compared(run, other, called) {
       "tr",
       {},
       el("th", { scope: "row" }, el("a", { href: address({ view: "map", step: each.step }) }, each.step)),
-      [each.relative, each.largest, each.cosine].map((value) => el("td", {}, value === null ? "" : short(value))),
+      [each.relative, each.largest, each.cosine].map((value) => el("td", { title: value === null ? null : exact(value, "f8") }, value === null ? "" : short(value))),
     ),
   );
   const heads = ["step", "relative", "largest", "cosine"].map((each) => el("th", { scope: "col" }, each));

@@ -2,7 +2,8 @@
 
 import { numbers } from "./api.js";
 import { beams } from "./beams.js";
-import { el } from "./dom.js";
+import { el, exact, percent } from "./dom.js";
+import { flow } from "./flow.js";
 import { learn } from "./learn.js";
 import { look, namesOf, titled } from "./look.js";
 import { address, state } from "./store.js";
@@ -29,9 +30,9 @@ export const VIEWS = {
 let mapped = { run: null, section: null, mark: null }; // of the run that is looked at: its list stays where it was scrolled to
 
 async function map(run) {
-  const chosen = state().step || run.steps[run.steps.length - 1].name;
+  const chosen = state().step;
   if (mapped.run !== run || !mapped.section.isConnected) mapped = charted(run, chosen);
-  const shown = await look(run, chosen);
+  const shown = chosen ? await look(run, chosen) : flow(run);
   const turned = mapped.mark(chosen);
   mapped.section.lastElementChild.replaceWith(shown);
   const below = getComputedStyle(mapped.section.firstElementChild).position === "static"; // the list stands above it
@@ -43,6 +44,7 @@ async function map(run) {
 function charted(run, chosen) {
   const box = el("input", { type: "search", placeholder: "find a step", "aria-label": "Find a step" });
   const list = el("div", { class: "list" });
+  const whole = el("a", { class: "all", href: "#" }, "The whole model");
   let here = chosen;
   const links = new Map();
   const link = (name) => el("a", { href: "#", title: name }, titled(run.byName.get(name)));
@@ -59,18 +61,21 @@ function charted(run, chosen) {
     );
   };
   const mark = (name) => {
-    const turned = name !== here;
+    const turned = Boolean(name) && name !== here;
     links.get(here)?.removeAttribute("aria-current");
     here = name;
     links.get(here)?.setAttribute("aria-current", "true");
     links.get(here)?.closest("details")?.setAttribute("open", "");
     const elsewhere = address({ view: "map", step: null, head: null, row: null, column: null, word: null });
     for (const [each, link] of links) link.href = `${elsewhere}&step=${encodeURIComponent(each)}`;
+    if (name) whole.removeAttribute("aria-current");
+    else whole.setAttribute("aria-current", "true");
+    whole.href = elsewhere;
     return turned;
   };
   box.addEventListener("input", fill);
   fill();
-  return { run, section: el("section", { class: "map" }, el("nav", { "aria-label": "Steps" }, box, list), el("div")), mark };
+  return { run, section: el("section", { class: "map" }, el("nav", { "aria-label": "Steps" }, box, whole, list), el("div")), mark };
 }
 
 // ---------------------------------------------------------------- attention: all heads at a glance, one as lines
@@ -121,13 +126,20 @@ async function oneHead(run, step, head) {
   const lines = el("div", { class: "lines" });
   const show = (row) => fillLines(lines, view, row);
   show(view.rows - 1);
+  const readout = el("p", { class: "readout", "aria-live": "polite" }, "Point at a cell, or move over them with the arrow keys, to see its share.");
+  const tell = (row, column) => {
+    show(row);
+    const value = view.value(row, column);
+    readout.replaceChildren(el("span", { class: "where" }, `${view.row(row)} takes of ${view.column(column)}: `), el("span", { class: "exact" }, exact(value, view.kind)), ` ${percent(value)}`);
+  };
   return el(
     "div",
-    { class: "one" },
+    { class: "one", "data-step": step.name },
     el("h2", {}, `${step.name}, head ${head}`),
     el("p", { class: "lead" }, "Each row looks at the columns; its shares add up to one. Point at a row to see where it looks."),
     lines,
-    draw(view, (row) => show(row)),
+    readout,
+    draw(view, tell),
     el("p", {}, el("a", { class: "chip", href: address({ view: "map", step: step.name }) }, "the step itself")),
   );
 }
