@@ -19,7 +19,7 @@ from glassformer.nn.loss import LossSteps
 
 from ..glass.learning import Run, furthest, gapless, learnt
 from .test_glossary import CONFIGS as KNOWN
-from .test_glossary import GLOSSARY, LOSSES, PAIR, SMALL
+from .test_glossary import GLOSSARY, LOSSES, PAIR, SMALL, loss_of
 
 CONFIGS = {**KNOWN, "scaled": {**PAIR, "output_scale": True, "output_bias": True}}
 
@@ -51,15 +51,15 @@ def run_of(name: str, model: Transformer) -> Run:
     kind: Any = "choice"
     labels: Any = [[1, -100, 0], [-100, 0, 1]]
     over, smoothing = ("V" if "language-model" in config.head else "L"), 0.0
-    if name in LOSSES:
-        kind, labels, over, smoothing = LOSSES[name]
-    elif config.head == "sequence-label":
+    if config.head == "sequence-label":
         labels = [1, 0]
     loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over)
     source = None if config.stack == "decoder" else IDS
     target = None if config.stack == "encoder" else IDS
 
     def run(trace: Trace) -> torch.Tensor:
+        if name in LOSSES:
+            return loss_of(name, model, source, target, MASK, trace)
         masks = {"source_mask": MASK} if source is not None else {"target_mask": MASK}
         logits = model(source, target, **masks, trace=trace)
         made: torch.Tensor = loss(logits, torch.tensor(labels), MASK if kind == "span" else None, trace)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from glassformer.glass.step import AXES
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
-from glassformer.nn.loss import LossSteps
+from glassformer.nn.heads import guess_of
+from glassformer.nn.loss import LossSteps, PretrainingLossSteps, overheard
 
 GLOSSARY = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text("utf-8")
 
@@ -67,6 +69,9 @@ CONFIGS = {
     },
     "replaced": {**READER, "head": "token-label", "labels": 2, "label_transform": True, "pooler": False},
     "pooled": {**READER, "head": "sequence-label", "labels": 3, "pooler_activation": "relu"},
+    "weighted": {**READER, "head": "sequence-label", "labels": 3},
+    "weighted-tags": {**READER, "head": "token-label", "labels": 3, "pooler": False},
+    "neighbours": {**READER, "head": "masked-language-model", "pooler": False, "next_sentence": True},
     "last": {
         "stack": "decoder",
         "decoder_layers": 1,
@@ -93,10 +98,14 @@ def traces(config: TransformerConfig) -> list[Trace]:
     return [whole, cached]
 
 
+WEIGHTS = {"weighted": [0.5, 2.0, 1.25], "weighted-tags": [0.5, 2.0, 1.25]}  # of each label
 LOSSES = {  # of what a head gives: which loss, its labels for two texts of three tokens, over which axis, smoothed
     "masked": ("choice", [[1, -100, 2], [-100, 3, 4]], "V", 0.0),
     "halves": ("choice", [[1, 0, 2], [-100, 3, 4]], "V", 0.1),
     "tags": ("choice", [[1, -100, 2], [-100, 0, 2]], "L", 0.0),
+    "weighted": ("choice", [2, 0], "V", 0.0),
+    "weighted-tags": ("choice", [[1, -100, 2], [-100, 0, 2]], "L", 0.1),
+    "neighbours": ("both", [[1, -100, 2], [-100, 3, 4]], "V", 0.0),
     "labels": ("choice", [2, 0], "V", 0.0),
     "any-labels": ("any", [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], "V", 0.0),
     "pooled": ("number", [[1.5, -2.0, 0.0], [0.0, 0.25, 3.0]], "V", 0.0),
@@ -106,15 +115,32 @@ LOSSES = {  # of what a head gives: which loss, its labels for two texts of thre
 
 def with_loss(name: str) -> Trace:
     """A run and the loss of what is wanted of it."""
-    kind, labels, over, smoothing = LOSSES[name]
     config = TransformerConfig.from_dict({**SMALL, **CONFIGS[name]})
     model, ids, trace = Transformer(config).eval(), torch.arange(6).reshape(2, 3), Trace()
     target = None if config.stack == "encoder" else ids
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]], dtype=torch.bool)
-    logits = model(ids, target, source_mask=mask, trace=trace)
-    loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over)
-    loss(logits, torch.tensor(labels), mask if kind == "span" else None, trace)
+    loss_of(name, model, ids, target, mask, trace)
     return trace
+
+
+def loss_of(
+    name: str, model: Transformer, source: Any, target: Any, mask: torch.Tensor, trace: Trace
+) -> torch.Tensor:
+    """The loss of one of these, both of two texts that may be neighbours."""
+    kind, labels, over, smoothing = LOSSES[name]
+    masks = {"target_mask": mask} if source is None else {"source_mask": mask}
+    if kind == "both":
+        with overheard(guess_of(model.head)) as guesses:
+            logits = model(source, target, **masks, trace=trace)
+        follows = torch.tensor([0, 1])
+        steps = PretrainingLossSteps(ignored=-100)
+        both: torch.Tensor = steps(logits, torch.tensor(labels), guesses[0], follows, trace)
+        return both
+    weights = torch.tensor(WEIGHTS[name]) if name in WEIGHTS else None
+    loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over, weights=weights)
+    logits = model(source, target, **masks, trace=trace)
+    made: torch.Tensor = loss(logits, torch.tensor(labels), mask if kind == "span" else None, trace)
+    return made
 
 
 ALL = {name: traces(TransformerConfig.from_dict({**SMALL, **config})) for name, config in CONFIGS.items()}

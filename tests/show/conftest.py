@@ -11,7 +11,8 @@ from glassformer.config import TransformerConfig
 from glassformer.glass.names import Names
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
-from glassformer.nn.loss import LossSteps
+from glassformer.nn.heads import guess_of
+from glassformer.nn.loss import LossSteps, PretrainingLossSteps, overheard
 from glassformer.show.labels import names_of
 from glassformer.tasks.model import load
 
@@ -43,6 +44,9 @@ BERT = {
 CONFIGS = {
     "masked": {**BERT, "head": "masked-language-model", "output_transform": True, "output_bias": True},
     "label": {**BERT, "head": "sequence-label", "labels": 3, "pooler": True},
+    "weighted": {**BERT, "head": "sequence-label", "labels": 3, "pooler": True},
+    "weighted-smoothed": {**BERT, "head": "sequence-label", "labels": 3, "pooler": True},
+    "neighbours": {**BERT, "head": "masked-language-model", "next_sentence": True},
     "last": {**BERT, "head": "sequence-label", "labels": 3, "pooling": "last"},
     "any": {**BERT, "head": "sequence-label", "labels": 3, "label_choice": "any"},
     "token": {**BERT, "head": "token-label", "labels": 3},
@@ -135,6 +139,8 @@ LOSSES = {  # of the model's answer: which loss, what is wanted, smoothed
     "decoder": ("choice", [[-100, 4, 39, 0, 1]], "V", 0.1),
     "token": ("choice", [[0, 2, 1, -100, 1, -100]], "L", 0.1),
     "label": ("choice", [2], "L", 0.0),
+    "weighted": ("choice", [2], "L", 0.0),
+    "weighted-smoothed": ("choice", [1], "L", 0.1),
     "last": ("number", [[0.5, -1.5, 2.0]], "L", 0.0),
     "any": ("any", [[1.0, 0.0, 1.0]], "L", 0.0),
     "span": ("span", [[1, 4]], "L", 0.0),
@@ -160,10 +166,17 @@ def make() -> Make:
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.3)
-            logits = model(**given, trace=trace)
+            if name == "neighbours":
+                with overheard(guess_of(model.head)) as guesses:
+                    logits = model(**given, trace=trace)
+                labels, follows = torch.tensor([[3, -100, 7, -100, -100, -100]]), torch.tensor([1])
+                PretrainingLossSteps(ignored=-100)(logits, labels, guesses[0], follows, trace)
+            else:
+                logits = model(**given, trace=trace)
             if name in LOSSES:
                 kind, wanted, over, smoothing = LOSSES[name]
-                loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over)
+                weights = torch.tensor([0.5, 1.5, 2.5]) if "weighted" in name else None
+                loss = LossSteps(kind, ignored=-100, smoothing=smoothing, over=over, weights=weights)
                 loss(logits, torch.tensor(wanted), mask if kind == "span" else None, trace)
         trace.tokens = {
             side: [[f"{side[0]}{place}" for place in range(count)]]

@@ -1,5 +1,7 @@
 """The loss of an example as steps: torch's own loss, training's own loss, every head, every step verified."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,18 @@ import glassformer as gf
 from glassformer.data.batch import IGNORE
 from glassformer.data.examples import AnswerSpan, Pair
 from glassformer.errors import InputError
+from glassformer.glass.trace import Trace
 from glassformer.tasks.model import Model
 from glassformer.tasks.wanted import wanted_of
-from glassformer.training.loss import LabelLoss, LabelsLoss, Objective, SpanLoss, TokenLoss
+from glassformer.training.loss import (
+    LabelLoss,
+    LabelsLoss,
+    Loss,
+    Objective,
+    PretrainingLoss,
+    SpanLoss,
+    TokenLoss,
+)
 
 from .published import BART, TEXTS, bart, bert, labels, save, tokenizer_in
 from .test_model import small
@@ -110,6 +121,83 @@ def test_smoothed_and_ignored_labels_are_torch_s(name: str, smoothing: float) ->
     assert float(trace["loss.mean"].value) == pytest.approx(float(expected), abs=1e-12)
     assert trace.verify().max_error <= 1e-10
     assert (trace["loss.each"].value[wanted == IGNORE] == 0).all()
+
+
+WEIGHTS = (0.5, 2.0, 1.25)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("name", ["classification", "tagging"])
+def test_weights_of_labels_are_training_s_own(name: str, smoothing: float) -> None:
+    make, text, target, _ = CASES[name]
+    model, objective = make(), LabelLoss if name == "classification" else TokenLoss
+    by_name = {"label-0": 0.5, "label-1": 2.0, "label-2": 1.25}
+    trace = model.trace(text, target=target, label_smoothing=smoothing, class_weights=by_name)
+    batch = wanted_of(model.task, model.transformer, text, target).run.batch
+    with torch.no_grad():
+        loss = objective(smoothing, torch.tensor(WEIGHTS, dtype=torch.float64))(model.transformer, batch)
+    assert float(trace["loss.mean"].value) == pytest.approx(float(loss.total) / loss.count, abs=1e-12)
+    assert trace.verify().max_error <= 1e-10
+    assert trace["loss.weights"].value.tolist() == list(WEIGHTS)
+    step = model.trace_training_step(text, target=target, label_smoothing=smoothing, class_weights=WEIGHTS)
+    learns_as(model, step, lambda: objective(smoothing, torch.tensor(WEIGHTS))(model.transformer, batch))
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_hidden_words_and_neighbours_are_training_s_own(follows: bool) -> None:
+    model = reader("masked-language-model", next_sentence=True, **MASKED)
+    text, target = ("the [MASK] sat", "on the [MASK]"), ["cat", "mat"]
+    trace = model.trace(*text, target=target, follows=follows)
+    batch = wanted_of(model.task, model.transformer, text, target).run.batch
+    batch = replace(batch, follows=torch.tensor([int(not follows)]))
+    with torch.no_grad():
+        loss = PretrainingLoss()(model.transformer, batch)
+    assert float(trace["loss.mean"].value) == pytest.approx(float(loss.total) / loss.count, abs=1e-12)
+    assert float(trace["loss.hidden_words.mean"].value) == pytest.approx(float(loss.nll) / loss.count, abs=1e-12)
+    assert trace.verify().max_error <= 1e-10
+    step = model.trace_training_step(*text, target=target, follows=follows)
+    learns_as(model, step, lambda: PretrainingLoss()(model.transformer, batch))
+    assert "gradient.head.next_sentence.output.weight" in step
+    alone = model.trace_training_step(*text, target=target)
+    assert "gradient.head.next_sentence.output.weight" not in alone
+
+
+def learns_as(model: Model, step: Trace, objective: Callable[[], Loss]) -> None:
+    """The gradients of a traced step are those of training's own loss, and of their rules."""
+    loss = objective()
+    (loss.total / loss.count).backward()
+    for name, parameter in model.transformer.named_parameters():
+        if parameter.grad is not None:
+            assert float((step[f"gradient.{name}"].value - parameter.grad).abs().max()) <= 1e-12, name
+    verified = step.verify()
+    assert verified.max_error <= 1e-12
+    assert not verified.unchecked
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("classification", {"class_weights": (1.0, 2.0)}, "number of 0 or more for label-0, label-1, label-2"),
+        ("classification", {"class_weights": {"label-7": 2.0}}, "no label 'label-7'"),
+        ("any", {"class_weights": WEIGHTS}, "one choice among labels"),
+        ("answering", {"class_weights": WEIGHTS}, "no option 'class_weights'; leave it out"),
+        ("tagging", {"class_weight": WEIGHTS}, "no option 'class_weight'; there are class_weights"),
+        ("classification", {"r_drop": 1.0}, "R-Drop compares two passes"),
+        ("filling", {"follows": True}, "does not guess whether a text follows another"),
+    ],
+)
+def test_options_that_are_no_part_of_a_loss_are_refused(name: str, options: dict[str, Any], said: str) -> None:
+    make, text, target, _ = CASES[name]
+    with pytest.raises(InputError, match=said):
+        make().trace_training_step(text, target=target, **options)
+
+
+def test_neighbours_are_two_texts_without_smoothing() -> None:
+    model = reader("masked-language-model", next_sentence=True, **MASKED)
+    with pytest.raises(InputError, match="said of two texts, and one was given"):
+        model.trace("the [MASK] sat", target="cat", follows=True)
+    with pytest.raises(InputError, match="without smoothing"):
+        model.trace("the [MASK] sat", CAT, target="cat", follows=True, label_smoothing=0.1)
 
 
 def test_numbers_are_squared(tmp_path: Path) -> None:

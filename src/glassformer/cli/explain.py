@@ -52,6 +52,20 @@ if TYPE_CHECKING:
     help="One step of training on the --target: the gradient of everything, and one update by AdamW.",
 )
 @click.option(
+    "--class-weight",
+    "class_weights",
+    metavar="LABEL NUMBER",
+    nargs=2,
+    type=(str, float),
+    multiple=True,
+    help="How much a label counts in the loss of the --target; may be given several times. [default: 1]",
+)
+@click.option(
+    "--follows/--follows-not",
+    default=None,
+    help="Of hidden words in a text and its --context: that text follows, or does not, and is to be guessed too.",
+)
+@click.option(
     "--learning-rate",
     default=1e-3,
     show_default=True,
@@ -123,6 +137,8 @@ def explain(
     task: str | None,
     target: str | None,
     training: bool,
+    class_weights: tuple[tuple[str, float], ...],
+    follows: bool | None,
     learning_rate: float,
     written: bool,
     step: str | None,
@@ -145,7 +161,9 @@ def explain(
     decoding = {each: wanted.pop(each) for each in NAMES if each in wanted}
     options = said(decoding)
     given = text if context is None else (text, context)
-    trace = traced(model, given, target, training, learning_rate, options)
+    of_loss = {"class_weights": dict(class_weights) or None, "follows": follows}
+    of_loss = {option: value for option, value in of_loss.items() if value is not None}
+    trace = traced(model, given, target, training, learning_rate, options, of_loss)
     trace.names = names_of(model, name)
     writing = followed(model, text, options, asked=written, drawn=wanted["html_file"] is not None)
     only = None if step is None else [find(trace, step)]
@@ -219,6 +237,7 @@ def traced(
     training: bool,
     learning_rate: float,
     options: "dict[str, Any]",
+    of_loss: "dict[str, Any]",
 ) -> "Trace":
     """The run to explain: an answer, with its loss where one is wanted, or a whole step of training."""
     from glassformer.glass.update import AdamW
@@ -227,13 +246,16 @@ def traced(
     if target is None:
         if training:
             raise InputError("--training was given without an answer to learn from; add --target TEXT")
+        if of_loss:
+            raise InputError("options of a loss were given without an answer to learn from; add --target TEXT")
         return model.trace(text, **options)
     if options:
         raise InputError("a wanted answer is not searched for; leave --target out, or the options of writing")
     wanted = read_target(model.task, target)
     if training:
-        return model.trace_training_step(text, target=wanted, optimizer=AdamW(learning_rate=learning_rate))
-    return model.trace(text, target=wanted)
+        settings = AdamW(learning_rate=learning_rate)
+        return model.trace_training_step(text, target=wanted, optimizer=settings, **of_loss)
+    return model.trace(text, target=wanted, **of_loss)
 
 
 def show_writing(writing: "GenerationTrace") -> None:

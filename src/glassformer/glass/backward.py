@@ -383,6 +383,7 @@ LAYERS: Mapping[str, Rules] = {
     "pooled": POOLED,
 }
 
+BOTH = "Each of two losses counts whole."
 LOSS: Mapping[str, Rules] = {
     "log_probabilities": (_log_softmax("∂L = ∂ln y − y ⊙ rowsum(∂ln y)", "j", g.log_softmax_input),),
     "span_log_probabilities": (
@@ -412,6 +413,33 @@ LOSS: Mapping[str, Rules] = {
             (1,),
             choices=(0, -1),
         ),
+        None,
+    ),
+    "weighted_cross_entropy": (
+        _rule(
+            "log_probabilities",
+            "∂ln y = −w ⊙ ∂ℓ at the label, 0 elsewhere",
+            r"\partial \ln y_{\text{label}} = -w_{\text{label}}\, \partial \ell",
+            g.weighted_choice,
+            "Only the logarithm of what is wanted counts, as much as its label weighs.",
+            (1, 2),
+            choices=(0, -1),
+        ),
+        None,
+        None,
+    ),
+    "weighted_smoothed_cross_entropy": (
+        _rule(
+            "log_probabilities",
+            "∂ln y = −∂ℓ·w ⊙ ((1 − <smoothing>) at the label + <smoothing> / <choices> everywhere)",
+            r"\partial \ln y = -\partial \ell\, w \odot ((1 - <smoothing>)\, \mathrm{onehot}"
+            r" + \frac{<smoothing>}{<choices>})",
+            g.weighted_choice,
+            "The logarithm of what is wanted counts most, and all others a little, each as its label weighs.",
+            (1, 2),
+            choices=(0, -1),
+        ),
+        None,
         None,
     ),
     "span_cross_entropy": (
@@ -466,6 +494,10 @@ LOSS: Mapping[str, Rules] = {
             g.mean,
             "In a mean each counts one part of all.",
         ),
+    ),
+    "both_losses": (
+        _rule("first", "∂loss_1 = ∂loss", r"\partial \mathrm{loss}_1 = \partial \mathrm{loss}", g.passed, BOTH),
+        _rule("second", "∂loss_2 = ∂loss", r"\partial \mathrm{loss}_2 = \partial \mathrm{loss}", g.passed, BOTH),
     ),
 }
 BACKWARD: Mapping[str, Rules] = {**LAYERS, **LOSS}

@@ -309,6 +309,13 @@ def choice(gradient: Array, labels: Array, *, choices: int, ignored: float) -> A
     return smoothed_choice(gradient, labels, choices=choices, ignored=ignored, smoothing=0.0)
 
 
+def weighted_choice(
+    gradient: Array, labels: Array, weights: Array, *, choices: int, ignored: float, smoothing: float = 0.0
+) -> Array:
+    """The same, each logarithm by its label's weight."""
+    return weights * smoothed_choice(gradient, labels, choices=choices, ignored=ignored, smoothing=smoothing)
+
+
 def span_choice(gradient: Array, labels: Array, *, positions: int) -> Array:
     """Only the logarithm at the label's position counts."""
     wanted = np.arange(positions)[None, :, None] == labels[:, None, :]

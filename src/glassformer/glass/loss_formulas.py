@@ -42,6 +42,15 @@ def _smoothed_cross_entropy(
     return np.where(counted, -(1.0 - smoothing) * picked - smoothing * spread, 0.0)
 
 
+def _weighted_cross_entropy(
+    log_probabilities: Array, labels: Array, weights: Array, *, ignored: int, smoothing: float = 0.0
+) -> Array:
+    _, counted = _wanted(log_probabilities, labels, ignored)
+    weighed = log_probabilities * weights
+    picked, _ = _wanted(weighed, labels, ignored)
+    return np.where(counted, -(1.0 - smoothing) * picked - smoothing * weighed.mean(axis=-1), 0.0)
+
+
 def _span_cross_entropy(log_probabilities: Array, labels: Array) -> Array:
     picked: Array = np.take_along_axis(log_probabilities, labels[:, None, :], axis=1)[:, 0]
     return -picked
@@ -59,6 +68,10 @@ def _squared_error(logits: Array, labels: Array) -> Array:
 
 def _total(each: Array) -> Array:
     return np.asarray(each.sum())
+
+
+def _both(first: Array, second: Array) -> Array:
+    return first + second
 
 
 def _mean(total: Array, *, count: int) -> Array:
@@ -94,6 +107,20 @@ LOSS_FORMULAS: dict[str, Formula] = {
         _smoothed_cross_entropy,
         says="The surprise at what is wanted, and a little at everything, so that no answer is held for certain.",
     ),
+    "weighted_cross_entropy": Formula(
+        "ℓ",
+        "ℓ = −w[label]·ln y[label], 0 where none is wanted",
+        r"\ell = -w_{\text{label}} \ln y_{\text{label}}",
+        _weighted_cross_entropy,
+        says="The surprise at what is wanted, more where that label is rare and so weighs more.",
+    ),
+    "weighted_smoothed_cross_entropy": Formula(
+        "ℓ",
+        "ℓ = −(1 − <smoothing>)·w[label]·ln y[label] − <smoothing>·mean(w ⊙ ln y), 0 where none is wanted",
+        r"\ell = -(1 - <smoothing>)\, w_{\text{label}} \ln y_{\text{label}} - <smoothing>\, \overline{w \odot \ln y}",
+        _weighted_cross_entropy,
+        says="The same, and a little at everything, each label by its weight.",
+    ),
     "span_cross_entropy": Formula(
         "ℓ",
         "ℓ = −ln y[position of the label]",
@@ -124,5 +151,12 @@ LOSS_FORMULAS: dict[str, Formula] = {
         r"\mathrm{loss} = \frac{\Lambda}{<count>}",
         _mean,
         says="The loss of a label in the mean: what training makes smaller.",
+    ),
+    "both_losses": Formula(
+        "loss",
+        "loss = loss_1 + loss_2",
+        r"\mathrm{loss} = \mathrm{loss}_1 + \mathrm{loss}_2",
+        _both,
+        says="Two questions at once: the loss of the hidden words, and that of which text follows which.",
     ),
 }

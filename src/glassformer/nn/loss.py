@@ -1,9 +1,11 @@
 """The loss of a run as steps: from logits and labels to the one number that training makes smaller."""
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from glassformer.errors import InputError
 from glassformer.glass.trace import Trace
@@ -19,13 +21,21 @@ class LossSteps(Part):
     `ignored`; with `smoothing`, 1 - smoothing of the target lies on the label and the rest on all alike (Szegedy et
     al. 2016, section 7). `span`: one of the positions for each end, (B T 2) against (B 2). `any`: a yes or no for each
     label, (B L) against 0 and 1. `number`: a value for each, (B L) against (B L). `over` is the axis that a choice at
-    each position is made along: V, the vocabulary, or L, labels.
+    each position is made along: V, the vocabulary, or L, labels. With `weights` (L) each label weighs by itself.
     """
 
-    path = "loss"
-
-    def __init__(self, kind: LossKind, *, ignored: int, smoothing: float = 0.0, over: str = "V") -> None:
+    def __init__(
+        self,
+        kind: LossKind,
+        *,
+        ignored: int,
+        smoothing: float = 0.0,
+        over: str = "V",
+        weights: Tensor | None = None,
+        path: str = "loss",
+    ) -> None:
         super().__init__()
+        self.path, self.weights = path, weights
         if not 0.0 <= smoothing < 1.0:
             raise InputError(f"label_smoothing is {smoothing!r}; expected a share from 0 to below 1")
         if smoothing and kind != "choice":
@@ -64,15 +74,18 @@ class LossSteps(Part):
         logs = self.step(
             "log_probabilities", whole, wide.log_softmax(-1), trace, "log_probabilities", (logits,)
         )
+        inputs, weighed, formula = (logs, labels), logs, "cross_entropy"
+        if self.weights is not None:
+            weights = self.step("weights", "L", self.weights.to(logs), trace, "given")
+            inputs, weighed = (logs, labels, weights), logs * weights
         counted = labels != self.ignored
-        found = -logs.gather(-1, labels.where(counted, 0)[..., None])[..., 0]
-        formula, constants = "cross_entropy", {"ignored": float(self.ignored)}
+        found = -weighed.gather(-1, labels.where(counted, 0)[..., None])[..., 0]
+        constants = {"ignored": float(self.ignored)}
         if self.smoothing:
-            found = (1.0 - self.smoothing) * found - self.smoothing * logs.mean(-1)
-            formula, constants["smoothing"] = "smoothed_cross_entropy", self.smoothing
-        return self.step(
-            "each", axes, found.where(counted, 0.0), trace, formula, (logs, labels), **constants
-        )
+            found = (1.0 - self.smoothing) * found - self.smoothing * weighed.mean(-1)
+            formula, constants["smoothing"] = f"smoothed_{formula}", self.smoothing
+        formula = formula if self.weights is None else f"weighted_{formula}"
+        return self.step("each", axes, found.where(counted, 0.0), trace, formula, inputs, **constants)
 
     def of_span(
         self, logits: Tensor, wide: Tensor, labels: Tensor, mask: Tensor | None, trace: Trace | None
@@ -90,3 +103,40 @@ class LossSteps(Part):
         )
         found = -logs.gather(1, labels[:, None, :])[:, 0]
         return self.step("each", "B L", found, trace, "span_cross_entropy", (logs, labels))
+
+
+class PretrainingLossSteps(Part):
+    """BERT's two losses, added: of the hidden words, and of whether the second text follows the first.
+
+    Devlin et al. 2019, appendix A.2.
+    """
+
+    path = "loss"
+
+    def __init__(self, *, ignored: int) -> None:
+        super().__init__()
+        self.words = LossSteps("choice", ignored=ignored, path="loss.hidden_words")
+        self.neighbours = LossSteps("choice", ignored=ignored, path="loss.next_sentence")
+
+    def forward(
+        self, logits: Tensor, labels: Tensor, guesses: Tensor, follows: Tensor, trace: Trace | None = None
+    ) -> Tensor:
+        """(B T V) against (B T), and (B 2) against (B): 0 where the second text follows -> one number."""
+        words = self.words(logits, labels, None, trace)
+        neighbours = self.neighbours(guesses, follows, None, trace)
+        return self.step("mean", "", words + neighbours, trace, "both_losses", (words, neighbours))
+
+
+@contextmanager
+def overheard(part: nn.Module) -> Iterator[list[Tensor]]:
+    """What a part answers while a model runs in which others go on from something else."""
+    heard: list[Tensor] = []
+
+    def hear(_: nn.Module, __: Any, answer: Tensor) -> None:
+        heard.append(answer)
+
+    handle = part.register_forward_hook(hear)
+    try:
+        yield heard
+    finally:
+        handle.remove()

@@ -69,11 +69,14 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
     "span_log_probabilities": ("L", "m"),
     "cross_entropy": ("ln y", "label"),
     "smoothed_cross_entropy": ("ln y", "label"),
+    "weighted_cross_entropy": ("ln y", "label", "w"),
+    "weighted_smoothed_cross_entropy": ("ln y", "label", "w"),
     "span_cross_entropy": ("ln y", "label"),
     "binary_cross_entropy": ("L", "label"),
     "squared_error": ("L", "label"),
     "total": ("ℓ",),
     "mean_loss": ("Λ",),
+    "both_losses": ("loss_1", "loss_2"),
 }
 
 LINEAR = frozenset(

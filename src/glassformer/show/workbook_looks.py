@@ -72,7 +72,8 @@ class Looks:
         """Whole numbers whole, masks as zero and minus infinity, squares of gradients with their powers of ten."""
         if block.step is not None and block.step.key == "mask":
             return SMALL
-        if block.values.dtype.kind in "biu" or (block.step is not None and block.step.name == "loss.labels"):
+        labels = block.name.startswith("loss.") and block.name.endswith(".labels")
+        if block.values.dtype.kind in "biu" or labels:
             return "0"
         if block.name.startswith("update.") and "moment" in block.name:
             return "0.00E+00;-0.00E+00;0"

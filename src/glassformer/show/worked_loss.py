@@ -46,6 +46,20 @@ def cross_entropy(writer: Writer, row: int, column: int) -> Line:
     return text, -(1.0 - share) * picked - share * mean
 
 
+def weighted_cross_entropy(writer: Writer, row: int, column: int) -> Line:
+    """The same, each label by its weight."""
+    constants, label = writer.board.step.constants, int(writer.board.input(1).values[0, column])
+    if label == int(constants["ignored"]):
+        return NOTHING
+    logs, weights = as_array(writer.board.input(0).values[column]), as_array(writer.board.input(2).values[0])
+    picked, weight, share = float(logs[label]), float(weights[label]), constants.get("smoothing")
+    if share is None:
+        return f"−{writer.factor(weight)}·{writer.factor(picked)}", -weight * picked
+    mean = math.fsum(logs * weights) / len(logs)
+    text = f"−{1 - share:g}·{writer.factor(weight)}·{writer.factor(picked)} − {share:g}·{writer.factor(mean)}"
+    return text, -(1.0 - share) * weight * picked - share * mean
+
+
 def span_cross_entropy(writer: Writer, row: int, column: int) -> Line:
     """Minus the log-probability of the position that is wanted."""
     position = int(writer.board.input(1).values[0, column])
@@ -81,6 +95,12 @@ def mean(writer: Writer, row: int, column: int) -> Line:
     return f"{writer.number(whole)} / {count}", whole / count
 
 
+def both(writer: Writer, row: int, column: int) -> Line:
+    """One loss and the other."""
+    first, second = (float(writer.board.input(place).values[0, 0]) for place in (0, 1))
+    return f"{writer.number(first)} + {writer.factor(second)}", first + second
+
+
 def _less_all(writer: Writer, scores: list[float], place: int) -> Line:
     shift = max(scores)
     below = summed(scores, lambda score: f"e^{writer.factor(score)}")
@@ -93,9 +113,12 @@ LOSS_LINES: dict[str, Callable[[Writer, int, int], Line]] = {
     "span_log_probabilities": log_probability_over_positions,
     "cross_entropy": cross_entropy,
     "smoothed_cross_entropy": cross_entropy,
+    "weighted_cross_entropy": weighted_cross_entropy,
+    "weighted_smoothed_cross_entropy": weighted_cross_entropy,
     "span_cross_entropy": span_cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "squared_error": squared_error,
     "total": total,
     "mean_loss": mean,
+    "both_losses": both,
 }

@@ -10,7 +10,6 @@ import torch
 
 from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
-from glassformer.data.batch import Inputs
 from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
 from glassformer.engine.rounding import parted_weights
 from glassformer.errors import InputError
@@ -103,7 +102,7 @@ class Model:
 
         Models that write take the options of their answers here too, such as `target_language` or `max_new_tokens`.
         With a `target`, the answer that is wanted (see `wanted_of`), the run is the one that learns from it, and its
-        loss follows as the steps `loss.*`.
+        loss follows as the steps `loss.*`; its options, such as `class_weights`, are told there too.
         """
         if context is not None:
             text = (str(text), context)
@@ -239,13 +238,7 @@ class Model:
         self, wanted: Wanted, label_smoothing: float = 0.0, trace: Trace | None = None
     ) -> torch.Tensor:
         """The mean loss of a label of the answer that is wanted; with a trace, every number on the way to it."""
-        run, steps = wanted.run, wanted.loss(label_smoothing)
-        inputs, labels, mask = run.batch.inputs(), run.batch.labels, None
-        assert labels is not None, "an answer that is wanted comes with its labels"
-        if wanted.kind == "span":  # its loss reads the mask, so the mask is there even where nothing is padding
-            inputs, mask = whole(inputs, self.transformer.decoder is not None)
-        logits = self.transformer(**inputs, trace=trace)
-        loss: torch.Tensor = steps(logits, labels, mask, trace)
+        run, loss = wanted.run, wanted.loss(self.transformer, label_smoothing, trace)
         if trace is not None:
             trace.tokens, trace.answer, trace.segments = run.tokens, run.answer, run.segments
             trace.wanted, trace.conclusion = wanted.words, None if trace.edited else run.conclusion
@@ -397,12 +390,3 @@ def task_of(
         "hidden": lambda: Hidden(tokenizer),
     }
     return makers[task]()
-
-
-def whole(inputs: Inputs, decodes: bool) -> tuple[Inputs, torch.Tensor]:
-    """The same inputs with a mask over what the head reads, which says that nothing of it is padding."""
-    read = inputs["target"] if decodes else inputs["source"]
-    assert read is not None, "a head reads what was given to the last stack"
-    mask = torch.ones_like(read, dtype=torch.bool)
-    masked: Inputs = {**inputs, "target_mask": mask} if decodes else {**inputs, "source_mask": mask}
-    return masked, mask

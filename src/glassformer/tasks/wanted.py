@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glassformer.data.batch import IGNORE, Batch
+from glassformer.data.batch import IGNORE, Batch, Inputs
 from glassformer.data.examples import AnswerSpan
 from glassformer.errors import InputError
+from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
-from glassformer.nn.loss import LossKind, LossSteps
+from glassformer.nn.heads import guess_of
+from glassformer.nn.loss import LossKind, LossSteps, PretrainingLossSteps, overheard
 from glassformer.tasks.answering import Answering, both
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.filling import Filling
@@ -34,10 +36,42 @@ class Wanted:
     kind: LossKind
     words: str
     over: str = "V"  # the axis of a choice at each position
+    weights: Tensor | None = None  # of each label: how much it counts
+    follows: Tensor | None = None  # B: 0 where the second text follows the first, 1 where it does not
 
-    def loss(self, smoothing: float = 0.0) -> LossSteps:
-        """The steps that make this run's loss."""
-        return LossSteps(self.kind, ignored=IGNORE, smoothing=smoothing, over=self.over)
+    def loss(self, model: Transformer, smoothing: float = 0.0, trace: Trace | None = None) -> Tensor:
+        """The mean loss of a label; with a trace, every number on the way to it."""
+        inputs, labels, mask = self.run.batch.inputs(), self.run.batch.labels, None
+        assert labels is not None, "an answer that is wanted comes with its labels"
+        if self.follows is not None:
+            return self._both(model, inputs, labels, smoothing, trace)
+        if self.kind == "span":  # its loss reads the mask, so the mask is there even where nothing is padding
+            inputs, mask = whole(inputs, model.decoder is not None)
+        given: dict[str, Any] = {"smoothing": smoothing, "over": self.over, "weights": self.weights}
+        steps = LossSteps(self.kind, ignored=IGNORE, **given)
+        found: Tensor = steps(model(**inputs, trace=trace), labels, mask, trace)
+        return found
+
+    def _both(
+        self, model: Transformer, inputs: Inputs, labels: Tensor, smoothing: float, trace: Trace | None
+    ) -> Tensor:
+        """The hidden words, and which text follows which."""
+        if smoothing:
+            raise InputError("hidden words and neighbours are learnt without smoothing; leave label_smoothing out")
+        look = Trace(()) if trace is None else trace  # a head guesses about neighbours where somebody looks
+        with overheard(guess_of(model.head)) as guesses:
+            logits = model(**inputs, trace=look)
+        found: Tensor = PretrainingLossSteps(ignored=IGNORE)(logits, labels, guesses[0], self.follows, look)
+        return found
+
+
+def whole(inputs: Inputs, decodes: bool) -> tuple[Inputs, Tensor]:
+    """The same inputs with a mask over what the head reads, which says that nothing of it is padding."""
+    read = inputs["target"] if decodes else inputs["source"]
+    assert read is not None, "a head reads what was given to the last stack"
+    mask = torch.ones_like(read, dtype=torch.bool)
+    masked: Inputs = {**inputs, "target_mask": mask} if decodes else {**inputs, "source_mask": mask}
+    return masked, mask
 
 
 def wanted_of(task: Task, model: Transformer, text: Text, target: Any, **options: Any) -> Wanted:
@@ -46,12 +80,43 @@ def wanted_of(task: Task, model: Transformer, text: Text, target: Any, **options
     What a target is depends on the task: a text for those that write (for a language model what follows the text);
     a label, several labels or numbers; a label for each word between spaces; a piece of the context, a text or an
     AnswerSpan, and "" where there is no answer; a word for each that is hidden.
+
+    Options of the loss: `class_weights` of labels and names, how much each label counts, by name or in their order;
+    `follows` of hidden words in two texts, whether the second follows the first, for a model that guesses that too.
     """
     for kind, made in MAKERS.items():
         if isinstance(task, kind):
+            check_options(options, OPTIONS.get(kind, ()))
             found: Wanted = made(task, model, text, target, **options)
             return found
     raise InputError("a target was given, but this model has no task and so no loss; use one that has a head")
+
+
+def check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse what is no part of this task's loss."""
+    for name in options:
+        if name == "r_drop":
+            raise InputError(
+                "R-Drop compares two passes in which other values are dropped, and nothing is dropped while a step is "
+                "looked at, so its part of the loss would be 0; leave r_drop out"
+            )
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "leave it out"
+            raise InputError(f"the loss of this task has no option {name!r}; {there}")
+
+
+def weights_of(class_weights: Any, labels: Sequence[str], model: Transformer) -> Tensor | None:
+    """How much each label counts: by name, those not named 1, or in the order of the labels."""
+    if class_weights is None:
+        return None
+    if isinstance(class_weights, Mapping):
+        for name in class_weights:
+            number_of(name, labels)
+        class_weights = [class_weights.get(name, 1.0) for name in labels]
+    values = list(class_weights)
+    if len(values) != len(labels) or not all(type(each) in (int, float) and each >= 0 for each in values):
+        raise InputError(f"class_weights are {class_weights!r}; expected a number of 0 or more for {', '.join(labels)}")
+    return torch.tensor(values, dtype=model.tokens.weight.dtype, device=model.tokens.weight.device)
 
 
 def read_target(task: Task, target: str) -> str | list[str]:
@@ -102,15 +167,20 @@ def generated(task: Generation, model: Transformer, text: Text, target: str) -> 
     return Wanted(Run(batch.to(model.tokens.weight.device), tokens, ""), "choice", target)
 
 
-def labelled(task: Classification, model: Transformer, text: Text, target: Any) -> Wanted:
+def labelled(
+    task: Classification, model: Transformer, text: Text, target: Any, *, class_weights: Any = None
+) -> Wanted:
     """One label; any number of them where any may hold; a number for each thing that a model measures."""
     run = task.run(model, text)
+    if class_weights is not None and (task.kind != "one" or len(task.labels) < 2):
+        raise InputError("class_weights are for one choice among labels, which this model does not make; leave them")
     if task.kind == "number":
         values = numbers_of(target, task.labels)
         labels = torch.tensor([values], dtype=model.tokens.weight.dtype)
         return with_labels(run, labels, "number", ", ".join(f"{value:g}" for value in values))
     if task.kind == "one" and len(task.labels) > 1:
-        return with_labels(run, torch.tensor([number_of(target, task.labels)]), "choice", str(target))
+        chosen_one = with_labels(run, torch.tensor([number_of(target, task.labels)]), "choice", str(target))
+        return replace(chosen_one, weights=weights_of(class_weights, task.labels, model))
     names = [target] if isinstance(target, str) else list(target)
     chosen = {number_of(name, task.labels) for name in names}
     row = [float(number in chosen) for number in range(len(task.labels))]
@@ -118,7 +188,9 @@ def labelled(task: Classification, model: Transformer, text: Text, target: Any) 
     return with_labels(run, labels, "any", ", ".join(names) or "no label")
 
 
-def tagged(task: Tagging, model: Transformer, text: Text, target: Sequence[str]) -> Wanted:
+def tagged(
+    task: Tagging, model: Transformer, text: Text, target: Sequence[str], *, class_weights: Any = None
+) -> Wanted:
     """A label for each word between spaces, wanted at the word's first token."""
     plain = single(text, "names are found in")
     (encoding,) = encoded(task.tokenizer, [plain], limit_of(model.config))
@@ -133,7 +205,8 @@ def tagged(task: Tagging, model: Transformer, text: Text, target: Sequence[str])
         number = number_of(name, task.labels)
         if place is not None:
             row[place] = number
-    return with_labels(task.run(model, plain), torch.tensor([row]), "choice", " ".join(names), over="L")
+    found = with_labels(task.run(model, plain), torch.tensor([row]), "choice", " ".join(names), over="L")
+    return replace(found, weights=weights_of(class_weights, task.labels, model))
 
 
 def answered(task: Answering, model: Transformer, text: Text, target: str | AnswerSpan) -> Wanted:
@@ -153,8 +226,10 @@ def answered(task: Answering, model: Transformer, text: Text, target: str | Answ
     return with_labels(run, torch.tensor([places]), "span", answer.text or "(no answer)")
 
 
-def filled(task: Filling, model: Transformer, text: Text, target: str | Sequence[str]) -> Wanted:
-    """The word at each mask; each must be a single token of the vocabulary."""
+def filled(
+    task: Filling, model: Transformer, text: Text, target: str | Sequence[str], *, follows: bool | None = None
+) -> Wanted:
+    """The word at each mask, a single token of the vocabulary; of two texts also whether the second follows."""
     (encoding,) = task.encoded(model, [text])
     words, places = [target] if isinstance(target, str) else list(target), task.hidden(encoding)
     if len(words) != len(places):
@@ -166,7 +241,17 @@ def filled(task: Filling, model: Transformer, text: Text, target: str | Sequence
         if not alone or alone[0] == task.tokenizer.unk_id:
             raise InputError(f"{word!r} is no single token of this model; give a word that is")
         row[place] = alone[0]
-    return with_labels(task.run(model, text), torch.tensor([row]), "choice", " ".join(words))
+    found = with_labels(task.run(model, text), torch.tensor([row]), "choice", " ".join(words))
+    return found if follows is None else replace(found, follows=neighbours(model, text, follows))
+
+
+def neighbours(model: Transformer, text: Text, follows: bool) -> Tensor:
+    """The label of the guess about two texts: 0 where the second follows the first."""
+    if not model.config.next_sentence:
+        raise InputError("this model does not guess whether a text follows another; leave follows out")
+    if isinstance(text, str):
+        raise InputError("follows is said of two texts, and one was given; give the second as context")
+    return torch.tensor([int(not follows)], device=model.tokens.weight.device)
 
 
 def with_labels(run: Run, labels: Tensor, kind: LossKind, words: str, over: str = "V") -> Wanted:
@@ -223,6 +308,12 @@ def span_in(window: Window, answer: AnswerSpan) -> tuple[int, int]:
     return touched[0], touched[-1]
 
 
+OPTIONS: Mapping[type, tuple[str, ...]] = {
+    Rewriting: ("source_language", "target_language"),
+    Classification: ("class_weights",),
+    Tagging: ("class_weights",),
+    Filling: ("follows",),
+}
 MAKERS: Mapping[type, Callable[..., Wanted]] = {
     Rewriting: rewritten,
     Generation: generated,

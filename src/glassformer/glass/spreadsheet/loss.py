@@ -50,6 +50,22 @@ def smoothed_cross_entropy(cells: Cells, index: Index) -> str:
     )
 
 
+def weighted_cross_entropy(cells: Cells, index: Index) -> str:
+    """-w ln y of the label."""
+    logs, labels, weights = cells.inputs
+    label, row, weighing = labels.cell(*index), logs.row(*index), weights.row()
+    return _where_wanted(cells, label, f"-INDEX({row},{label}+1)*INDEX({weighing},{label}+1)")
+
+
+def weighted_smoothed_cross_entropy(cells: Cells, index: Index) -> str:
+    """The same, and a little of everything."""
+    logs, labels, weights = cells.inputs
+    label, row, weighing = labels.cell(*index), logs.row(*index), weights.row()
+    smoothing, picked = number(cells.constant("smoothing")), f"INDEX({row},{label}+1)*INDEX({weighing},{label}+1)"
+    spread = f"SUMPRODUCT({row},{weighing})/{logs.shape[-1]}"
+    return _where_wanted(cells, label, f"-(1-{smoothing})*{picked}-{smoothing}*{spread}")
+
+
 def span_cross_entropy(cells: Cells, index: Index) -> str:
     """-ln y at the label's position."""
     text, label = index
@@ -72,6 +88,11 @@ def squared_error(cells: Cells, index: Index) -> str:
 def total(cells: Cells, index: Index) -> str:
     """All of them."""
     return f"SUM({','.join(cells.inputs[0].whole())})"
+
+
+def both_losses(cells: Cells, index: Index) -> str:
+    """One and the other."""
+    return f"{cells.inputs[0].cell()}+{cells.inputs[1].cell()}"
 
 
 def mean_loss(cells: Cells, index: Index) -> str:
@@ -109,6 +130,20 @@ def smoothed_choice_back(cells: Cells, index: Index) -> str:
     return _where_wanted(cells, label, f"-{gradient.cell(*place)}*({share})")
 
 
+def weighted_choice_back(cells: Cells, index: Index) -> str:
+    """Only the label counts, as much as it weighs."""
+    return f"({choice_back(_unweighted(cells), index)})*{cells.inputs[2].cell(index[-1])}"
+
+
+def weighted_smoothed_choice_back(cells: Cells, index: Index) -> str:
+    """The label counts most, all others a little, each as it weighs."""
+    return f"({smoothed_choice_back(_unweighted(cells), index)})*{cells.inputs[2].cell(index[-1])}"
+
+
+def _unweighted(cells: Cells) -> Cells:
+    return Cells(cells.inputs[:2], cells.output, cells.constants)
+
+
 def span_choice_back(cells: Cells, index: Index) -> str:
     """Only the label's position counts."""
     gradient, labels = cells.inputs
@@ -144,18 +179,25 @@ LOSS: dict[str, Written] = {
     "span_log_probabilities": span_log_probabilities,
     "cross_entropy": cross_entropy,
     "smoothed_cross_entropy": smoothed_cross_entropy,
+    "weighted_cross_entropy": weighted_cross_entropy,
+    "weighted_smoothed_cross_entropy": weighted_smoothed_cross_entropy,
     "span_cross_entropy": span_cross_entropy,
     "binary_cross_entropy": binary_cross_entropy,
     "squared_error": squared_error,
     "total": total,
     "mean_loss": mean_loss,
+    "both_losses": both_losses,
     "log_probabilities.logits": log_softmax_back,
     "span_log_probabilities.logits": span_log_softmax_back,
     "cross_entropy.log_probabilities": choice_back,
     "smoothed_cross_entropy.log_probabilities": smoothed_choice_back,
+    "weighted_cross_entropy.log_probabilities": weighted_choice_back,
+    "weighted_smoothed_cross_entropy.log_probabilities": weighted_smoothed_choice_back,
     "span_cross_entropy.log_probabilities": span_choice_back,
     "binary_cross_entropy.logits": each_label_back,
     "squared_error.logits": squared_back,
     "total.part": summed_back,
     "mean_loss.total": mean_back,
+    "both_losses.first": summed_back,
+    "both_losses.second": summed_back,
 }
