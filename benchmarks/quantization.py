@@ -112,8 +112,8 @@ def prompts_of(name: str, data: Path) -> list[str]:
     if name == "tatoeba-en-fr":
         pairs = read_examples("pairs", [str(data / "translation/tatoeba-en-fr/test.tsv")], Reading()).examples
         return list(dict.fromkeys(pair.source for pair in pairs))[:PROMPTS]
-    (text,) = read_examples("texts", [str(data / "text/tinyshakespeare/input.txt.gz")], Reading()).examples
-    lines = [line for line in text.splitlines() if len(line.split()) > 4]
+    texts = read_examples("texts", [str(data / "text/tinyshakespeare/input.txt.gz")], Reading()).examples
+    lines = [line for text in texts for line in str(text).splitlines() if len(line.split()) > 4]
     return [" ".join(line.split()[:4]) for line in lines[-PROMPTS:]]
 
 

@@ -115,7 +115,7 @@ class Transformer(Part):
         finally:
             self.touch, self.touch_alone = before
 
-    def scored(self, x: Tensor, chosen: Tensor | tuple[slice, int]) -> Tensor:
+    def scored(self, x: Tensor, chosen: Tensor | tuple[slice | int, ...]) -> Tensor:
         """What the head says at chosen rows of (B, T, C); under edits, which ask where each stands, it reads all."""
         trace = self.touched(None)
         y: Tensor = self.head(x[chosen]) if trace is None else self.head(x, None, trace)[chosen]

@@ -33,11 +33,15 @@ def parted(weight: Tensor, precision: str) -> Parted:
     rows, columns = weight.shape
     groups = functional.pad(weight, (0, -columns % GROUP)).view(rows, -1, GROUP)
     most = groups.gather(2, groups.abs().argmax(2, keepdim=True))
-    tried = [(most / steps).bfloat16().float() for steps in (-8.0, 7.0)]  # the outermost number is -8, 7 or -7
-    missed = [(groups - multiples(groups, scale) * scale).abs().amax(2, keepdim=True) for scale in tried]
-    scale = torch.where(missed[0] <= missed[1], *tried)
+    eighth, seventh = ((most / steps).bfloat16().float() for steps in (-8.0, 7.0))  # the outermost is -8, 7 or -7
+    scale = torch.where(missed(groups, eighth) <= missed(groups, seventh), eighth, seventh)
     whole = multiples(groups, scale).flatten(1)[:, :columns]
     return Parted(precision, whole, scale[..., 0].bfloat16())
+
+
+def missed(groups: Tensor, scale: Tensor) -> Tensor:
+    """How far the multiples of a scale are from the numbers of its group, at the most."""
+    return (groups - multiples(groups, scale) * scale).abs().amax(2, keepdim=True)
 
 
 def multiples(weight: Tensor, scale: Tensor) -> Tensor:

@@ -149,6 +149,24 @@ def test_every_option_of_writing_has_its_option(call: Call, folder: Path, model:
     assert found["text"] == model("the", **given).text
 
 
+def test_an_assistant_changes_no_text_and_is_told_of(call: Call, folder: Path) -> None:
+    words = ("generate", "the cat", "--model", str(folder), "--json", "--no-do-sample", "--max-new-tokens", "12")
+    plain, helped, looked = (
+        objects(call(*words, *more).out)[0]
+        for more in ((), ("--assistant", str(folder)), ("--prompt-lookup-num-tokens", "3"))
+    )
+    assert plain["text"] == helped["text"] == looked["text"]
+    assert "drafts" not in plain
+    assert set(helped["drafts"]) == {"drafted", "accepted", "readings", "share"}
+    assert helped["drafts"]["share"] == 100.0
+    assert helped["drafts"]["readings"] < 12
+
+
+def test_an_assistant_of_other_tokens_is_refused(call: Call, folder: Path) -> None:
+    result = call("generate", "the", "--model", str(folder), "--assistant", "shakespeare")
+    assert_refused(result, "the assistant cuts texts into other tokens")
+
+
 @pytest.mark.parametrize("verb", ["generate", "translate", "summarize"])
 def test_the_verbs_that_write_know_all_fields(call: Call, verb: str) -> None:
     shown = call(verb, "--help").out

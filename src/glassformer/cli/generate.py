@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     default=None,
     help="Show text while it is written. [default: on a terminal, where one output is asked for and no beams are]",
 )
+@click.option(
+    "--assistant",
+    metavar="MODEL",
+    help="A smaller model with the same tokenizer: it guesses what follows, and the model reads its guesses at once.",
+)
 @json_option
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")
 @click.option(
@@ -70,6 +75,7 @@ def generate(
     chat: bool,
     system: str | None,
     stream: bool | None,
+    assistant: str | None,
     as_json: bool,
     tokens: bool,
     batch: int,
@@ -96,23 +102,26 @@ def generate(
         model.task = conversing(model, system)
     task = cast("Chat | Generation", model.task)
     ways = decoding_of(task.decoding, decoding)
+    helped: dict[str, Any] = {}
+    if assistant is not None:
+        helped["assistant"] = asked(assistant, "generation", device, precision)
     if stream or (stream is None and shown_in_pieces(ways, as_json, input_file)):
         prompts = text or (row["text"] for row in rows)
         if not text:
             at_keyboard(text, input_file)
-        written(model, prompts, ways, whole=not chat)
+        written(model, prompts, ways, helped, whole=not chat)
         return
     if text:
         one_thread_for_little(model)
         answers: Iterable[tuple[str, GeneratedText | None]] = zip(
-            text, model(list(text), decoding=ways), strict=True
+            text, model(list(text), decoding=ways, **helped), strict=True
         )
     else:
         found = answers_of(
             model,
             rows,
             itemgetter("text"),
-            {"decoding": ways},
+            {"decoding": ways, **helped},
             texts=text,
             input_file=input_file,
             batch=batch,
@@ -135,11 +144,13 @@ def shown_in_pieces(ways: "Decoding", as_json: bool, input_file: str | None) -> 
     return one and not as_json and input_file is None and sys.stdout.isatty()
 
 
-def written(model: "Model", prompts: Iterable[str], ways: "Decoding", *, whole: bool) -> None:
+def written(
+    model: "Model", prompts: Iterable[str], ways: "Decoding", helped: "dict[str, Any]", *, whole: bool
+) -> None:
     """Each text while it is written; what it goes on from stands before it where it is shown whole."""
     one_thread_for_little(model)
     for number, prompt in enumerate(prompts):
-        pieces = cast("Chat | Generation", model.task).pieces(model.transformer, prompt, ways)
+        pieces = cast("Chat | Generation", model.task).pieces(model.transformer, prompt, ways, **helped)
         before = prompt if whole else ""
         click.echo(f"\n{before}" if number else before, nl=False)
         for piece in pieces:
@@ -154,7 +165,9 @@ def lines(
     if as_json:
         for prompt, answer in answers:
             likely = how_likely(answer) if tokens and answer is not None else {}
-            yield as_line({**as_object("text", answer), "prompt": prompt, **likely})
+            drafts = None if answer is None else answer.drafts
+            guessed = {} if drafts is None else {"drafts": {**vars(drafts), "share": drafts.share}}
+            yield as_line({**as_object("text", answer), "prompt": prompt, **likely, **guessed})
         return
     texts = (text for _, answer in answers if answer is not None for text in texts_of(answer))
     for number, text in enumerate(texts):

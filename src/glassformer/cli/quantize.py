@@ -104,7 +104,7 @@ def quantize(
         found = examples_of(model, kind_of(loaded.task), data, reading_of(reading))
         tell_skipped(Lines(), found.skipped)
         examples = found.examples[:limit]
-    texts = list(given) or [text_of(loaded, example) for example in examples[:count]]
+    texts: list[Text] = [*given] or [text_of(example) for example in examples[:count]]
     total = count_of(loaded.task, examples) if examples else None
     told = quantized(
         loaded,
@@ -125,8 +125,8 @@ def quantize(
     click.echo(json.dumps(plain, ensure_ascii=False) if as_json else f"{model} at {told}")
 
 
-def text_of(model: "Model", example: Any) -> "Text":
-    """What the model reads of an example; of a long text the beginning, and one word hidden where it fills such in."""
+def text_of(example: Any) -> "Text":
+    """What a model reads of an example; of a long text the beginning."""
     from glassformer.data.examples import LabelledText, Pair, Question, TaggedSentence
 
     match example:

@@ -11,7 +11,7 @@ from torch import Tensor
 from glassformer.decoding.constraints import Constraints
 from glassformer.decoding.records import Hypothesis, Token
 from glassformer.errors import InputError
-from glassformer.nn.twin import Continuations, SearchReader
+from glassformer.nn.twin import Continuations, Draft, SearchReader
 
 
 class Prospects:
@@ -47,6 +47,11 @@ class Prospects:
     def real(self) -> Tensor | None:
         """N T: which of these are no padding; None: all."""
         return self.reader.fresh
+
+    @property
+    def draft(self) -> Draft | None:
+        """What was guessed to follow the only row, where somebody reads ahead."""
+        return self.reader.draft
 
     def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
         """The best continuations of each sentence, whose rows (`beams` side by side) score `totals` so far."""

@@ -60,6 +60,11 @@ class Decoding:
         "contrastive search among the top_k: how much likeness to what was written counts, from 0 to 1", 0.0
     )
 
+    prompt_lookup_num_tokens: int | None = option(
+        "tokens read ahead at once: those that followed the last words where they stood before", None
+    )
+    num_assistant_tokens: int = option("with an assistant: tokens that it guesses and that are read at once", 5)
+
     repetition_penalty: float = option("above 1 makes tokens that were written before less likely", 1.0)
     no_repeat_ngram_size: int = option("no so many tokens in a row twice; 0: as often as is likely", 0)
     bad_words: tuple[str, ...] = option("words that are not written", ())
@@ -116,6 +121,8 @@ class Decoding:
             )
         if self.num_beam_groups > 1 and self.do_sample:
             raise InputError("groups of beams draw nothing; set do_sample to False or num_beam_groups to 1")
+        if self.prompt_lookup_num_tokens is not None and not self.single:
+            raise InputError(f"prompt_lookup_num_tokens reads ahead in one text alone; {ALONE}")
         if self.num_return_sequences > self.num_beams and not (self.do_sample and self.num_beams == 1):
             found = "one output is found" if self.num_beams == 1 else f"{self.num_beams} beams end in as many"
             raise InputError(
@@ -172,6 +179,11 @@ class Decoding:
         return self.penalty_alpha > 0
 
     @property
+    def single(self) -> bool:
+        """Whether an input has one row all the way, so that it may be read ahead."""
+        return self.num_beams == self.num_return_sequences == 1 and not self.contrastive
+
+    @property
     def rows(self) -> int:
         """How many rows of a batch each input takes."""
         return self.top_k if self.contrastive else max(self.num_beams, self.num_return_sequences)
@@ -200,6 +212,7 @@ class Decoding:
         return {**shown, "top_k": self.top_k} if self.do_sample or self.contrastive else shown
 
 
+ALONE = "set num_beams and num_return_sequences to 1, and penalty_alpha to 0"
 DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Decoding)}
 NAMES = tuple(DEFAULTS)
 OURS = ("beyond_source", "seed", "bad_words", "forced_prefix", "forced_prefix_ids")  # not `generate`'s
@@ -235,6 +248,8 @@ COUNTS = {  # the least each may be; what may be None may be
     "beyond_source": 0,
     "min_new_tokens": 0,
     "top_k": 0,
+    "prompt_lookup_num_tokens": 1,
+    "num_assistant_tokens": 1,
     "no_repeat_ngram_size": 0,
     "seed": 0,
     "forced_bos_token_id": 0,
@@ -244,6 +259,7 @@ MAY_BE_NONE = (
     "max_new_tokens",
     "beyond_source",
     "seed",
+    "prompt_lookup_num_tokens",
     "forced_bos_token_id",
     "forced_eos_token_id",
 )

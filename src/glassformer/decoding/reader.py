@@ -11,7 +11,7 @@ from glassformer.decoding.chooser import best_of, log_probabilities_of
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
-from glassformer.nn.twin import Continuations
+from glassformer.nn.twin import Continuations, Draft, ModelReader
 
 UNBOUNDED = ("relative", "none")  # positions that never end
 
@@ -40,6 +40,8 @@ class Reader:
         self.hidden = torch.empty(0)  # N T C: the last layer's rows of the latest reading
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
         self.logits = torch.empty(0)  # N V: after the last token of each row
+        self.ahead = torch.empty(0)  # T V: after each of the tokens that were read at once
+        self.draft: Draft | None = None
 
     def read(self, target: Tensor, mask: Tensor | None = None, trace: Trace | None = None) -> None:
         """Read the beginnings: N T; `mask` (N T) says what of them is no padding.
@@ -70,21 +72,58 @@ class Reader:
         said = log_probabilities_of(self.logits)
         return best_of(said, said, totals, beams, width)
 
+    @property
+    def held(self) -> int:
+        """How many tokens of the longest row are held."""
+        assert self.ids is not None, "nothing is held before the first reading"
+        return self.ids.shape[1]
+
+    def read_ahead(self, tokens: Sequence[int]) -> None:
+        """Read several tokens of the only row at once; `look` chooses after which of them the logits are."""
+        assert self.ids is not None, "there is nothing to go on with before the first reading"
+        target = torch.tensor([tokens], device=self.ids.device)
+        self.ids = torch.cat([self.ids, target], dim=1)
+        if self.real is not None:
+            self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
+        self._read(target)
+        self.ahead = self.model.scored(self.hidden, (0, slice(None)))
+        self.look(0)
+
+    def look(self, place: int) -> None:
+        """From now on the logits are those after this one of the tokens that were read at once."""
+        self.logits = self.ahead[place : place + 1]
+
+    def crop(self, count: int) -> None:
+        """Forget the last tokens of the only row, so many."""
+        assert self.ids is not None, "there is nothing to forget before the first reading"
+        self.cache.crop(count)
+        self.ids = self.ids[:, :-count]
+        self.real = None if self.real is None else self.real[:, :-count]
+
     def _run(self, target: Tensor, trace: Trace | None) -> None:
+        if trace is None:
+            self._read(target)
+            self.logits = self.model.scored(self.hidden, (slice(None), -1))
+            return
+        self._noted(target)
+        self.logits = self.model(**self._given(target), trace=trace)[:, -1]
+
+    def _read(self, target: Tensor) -> None:
+        self._noted(target)
+        self.hidden = self.model.body(**self._given(target))
+
+    def _noted(self, target: Tensor) -> None:
         self.fresh = None if self.real is None else self.real[:, -target.shape[1] :]
         self.latest = target
-        given: dict[str, Any] = {
+
+    def _given(self, target: Tensor) -> dict[str, Any]:
+        return {
             "target": target,
             "memory": self.memory,
             "source_mask": self.source_mask,
             "target_mask": self.real,
             "cache": self.cache,
         }
-        if trace is not None:
-            self.logits = self.model(**given, trace=trace)[:, -1]
-            return
-        self.hidden = self.model.body(**given)
-        self.logits = self.model.scored(self.hidden, (slice(None), -1))
 
     def _select(self, rows: Tensor) -> None:
         assert self.sources is not None, "there is nothing to select before the first reading"
@@ -105,6 +144,19 @@ class Reader:
         self.ids, self.real, forgotten = second_halves(self.ids, self.real, limit)
         self.cache = self.cache.begin_again(forgotten)
         return self.ids
+
+
+def reader_of(
+    model: Transformer, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False, quick: bool = True
+) -> ModelReader:
+    """The source, where there is one, read once: by the model's quick twin, unless it is not to be asked."""
+    twin = model.quick if quick else None
+    found = None if twin is None else twin.reader(source, source_mask, hidden=hidden)
+    if found is not None:
+        return found
+    if source is None:
+        return Reader(model)
+    return Reader(model, model.encode(source, source_mask=source_mask), source_mask)
 
 
 def second_halves(ids: Tensor, real: Tensor | None, limit: int) -> tuple[Tensor, Tensor, Tensor]:

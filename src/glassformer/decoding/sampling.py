@@ -8,6 +8,7 @@ from torch import Tensor
 
 from glassformer.decoding.chooser import check_possible
 from glassformer.decoding.options import Decoding
+from glassformer.nn.twin import Draft
 
 
 def filtered(scores: Tensor, options: Decoding, least: int = 1) -> Tensor:
@@ -84,6 +85,25 @@ class Draw:
         """A token for each row (N V), which belong to these answers: N."""
         check_possible(float(scores.amax(dim=-1).amin()))
         return self._drawn(self.filtered(scores).double().softmax(dim=-1), answers)
+
+    def agreed(self, scores: Tensor, answers: Sequence[int], draft: Draft) -> Tensor:
+        """A token for the only row (1 V), by chance as `one` would draw it, and often the one that was guessed: 1.
+
+        A guess that was drawn with probability q and here has p is taken with probability min(1, p / q); else the token
+        is drawn from what p has above q. So every token comes with its p. Leviathan et al. 2023, section 2.3.
+        """
+        check_possible(float(scores.amax()))
+        probabilities = self.filtered(scores).double().softmax(dim=-1)
+        guessed = torch.zeros_like(probabilities)
+        if draft.probabilities is None:
+            guessed[0, draft.token] = 1.0
+        else:
+            guessed[0] = draft.probabilities
+        chance = self.streams[answers[0]].random()
+        if chance * float(guessed[0, draft.token]) < float(probabilities[0, draft.token]):
+            return torch.tensor([draft.token], device=scores.device)
+        above = (probabilities - guessed).clamp(min=0)
+        return self._drawn(above if bool(above.any()) else probabilities, answers)
 
     def several(self, scores: Tensor, answers: Sequence[int], count: int) -> tuple[Tensor, Tensor]:
         """As many places of each row (N M), none twice, and which of them were still possible: N count, N count."""

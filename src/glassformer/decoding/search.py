@@ -13,11 +13,12 @@ from glassformer.decoding.constraints import Constraints
 from glassformer.decoding.contrastive import Contrastive
 from glassformer.decoding.endings import Endings
 from glassformer.decoding.groups import Groups
-from glassformer.decoding.options import Decoding
-from glassformer.decoding.reader import Reader, evaluating, left_padded
+from glassformer.decoding.options import ALONE, Decoding
+from glassformer.decoding.reader import evaluating, left_padded, reader_of
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.sampling import Draw
 from glassformer.decoding.single import Drawn, Single, likeliest
+from glassformer.decoding.speculation import Ahead, AheadReader, Drafter, Lookup, Smaller
 from glassformer.decoding.watching import Watch
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
@@ -35,15 +36,17 @@ def search(
     tokenizer: Tokenizer | None = None,
     history: list[Candidates] | None = None,
     watch: Watch | None = None,
+    ahead: Ahead | None = None,
 ) -> list[list[Hypothesis]]:
     """The best hypotheses for every row of a batch, best first; those that are drawn in the order of drawing.
 
     The batch's target is what each answer begins with: the start token of a translation, the prompt of a
     language model. `ends` are the tokens that close an answer; the `tokenizer` is needed where options are
     texts. Whatever is weighed on the way is written into `history`, if there is one: the whole tree of a beam
-    search. With a `watch` all that is read is read a second time, with a trace, and decides nothing.
+    search. With a `watch` all that is read is read a second time, with a trace, and decides nothing. `ahead` names an
+    assistant to read ahead by, and counts what it guessed.
     """
-    prepared = Prepared(model, batch, options, ends, tokenizer, watch)
+    prepared = Prepared(model, batch, options, ends, tokenizer, watch, ahead)
     chooser = prepared.chooser(history)
     for _ in prepared.run(chooser):
         pass
@@ -58,13 +61,14 @@ def stream(
     ends: Collection[int],
     tokenizer: Tokenizer | None = None,
     alternatives: int = 0,
+    ahead: Ahead | None = None,
 ) -> Iterator[Token]:
     """Every token as soon as it is chosen, with the likeliest `alternatives` beside it."""
     if options.num_beams > 1:
         raise InputError(
             f"{options.num_beams} beams agree only at the end; to see tokens come, use num_beams = 1"
         )
-    prepared = Prepared(model, batch, options, ends, tokenizer)
+    prepared = Prepared(model, batch, options, ends, tokenizer, ahead=ahead)
     return prepared.run(prepared.chooser(alternatives=alternatives))
 
 
@@ -79,14 +83,17 @@ class Prepared:
         ends: Collection[int],
         tokenizer: Tokenizer | None,
         watch: Watch | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
-        self.watch = watch
+        self.watch, self.ahead = watch, ahead or Ahead()
         self.model, self.source, self.source_mask = model, batch.source, batch.source_mask
         self.target, self.mask = beginning(batch)
         self.options = in_tokens(options, tokenizer)
         self.limits = limits(batch, self.options, model.config)
         closing = frozenset(ends)
         self.endings = Endings(closing)
+        if self.ahead.assistant is not None:
+            check_assistant(model, self.ahead.assistant, options)
         if options.stop_strings:
             before = real_rows(self.target, self.mask)
             self.endings = Endings(closing, options.stop_strings, tokenizer, before)
@@ -126,19 +133,44 @@ class Prepared:
                 reader.read_on(choice.tokens, choice.rows)
 
     def _reader(self) -> SearchReader:
-        """The source, where there is one, read once: by the model's quick twin, unless somebody watches."""
-        twin = self.model.quick
-        if self.watch is None and twin is not None:
-            quick = twin.reader(self.source, self.source_mask, hidden=self.options.contrastive)
-            if quick is not None:
-                return quick
-        reader = Reader(self.model)
-        if self.source is not None:
-            memory = self.model.encode(self.source, source_mask=self.source_mask)
-            reader = Reader(self.model, memory, self.source_mask)
+        """By the model's quick twin, unless somebody watches; and ahead, where that is asked for."""
+        hidden = self.options.contrastive
+        own = reader_of(self.model, self.source, self.source_mask, hidden=hidden, quick=self.watch is None)
+        drafter = self._drafter()
+        reader: SearchReader = own
+        if drafter is not None:
+            options = self.options
+            count = options.prompt_lookup_num_tokens or options.num_assistant_tokens
+            reader = AheadReader(own, drafter, count, self.limits[0], self.ahead.drafts)
         if self.watch is None:
             return reader
-        return self.watch.beside(reader, self.source, self.source_mask)
+        return self.watch.beside(reader, self.model, self.source, self.source_mask)
+
+    def _drafter(self) -> Drafter | None:
+        """Who guesses what follows. A batch of several texts is not read ahead, nor one under edits."""
+        wanted = self.ahead.assistant is not None or self.options.prompt_lookup_num_tokens is not None
+        if not wanted or len(self.target) > 1 or self.model.touch is not None:
+            return None
+        if self.ahead.assistant is not None:
+            smaller = self.ahead.assistant
+            reader = reader_of(smaller, self.source, self.source_mask)
+            return Smaller(smaller, reader, self.options, self.endings.tokens)
+        shared = self.source is not None and self.model.source_tokens is None
+        before = self.source[0].tolist() if shared and self.source is not None else ()
+        return Lookup(before, self.endings.tokens)
+
+
+def check_assistant(model: Transformer, assistant: Transformer, options: Decoding) -> None:
+    """Refuse an assistant that cannot guess for this model, and searches that have several rows."""
+    ours, theirs = model.config, assistant.config
+    if not options.single or options.prompt_lookup_num_tokens is not None:
+        raise InputError(f"an assistant reads ahead in one text alone; {ALONE}, and leave prompt_lookup_num_tokens out")
+    for name in ("stack", "head", "vocab_size", "source_vocab_size"):
+        if getattr(ours, name) != getattr(theirs, name):
+            raise InputError(
+                f"the assistant's {name} is {getattr(theirs, name)!r} and the model's {getattr(ours, name)!r}; "
+                "give a smaller model of the same kind with the same vocabulary"
+            )
 
 
 def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[int]:

@@ -34,7 +34,8 @@ class Drawn:
         scores, logs = prospects.scores, prospects.log_probabilities
         if rows is not None:
             scores, logs = scores[rows], logs[rows]
-        tokens = self.draw.one(scores, answers)
+        draft = prospects.draft
+        tokens = self.draw.one(scores, answers) if draft is None else self.draw.agreed(scores, answers, draft)
         values: list[float] = logs.gather(1, tokens[:, None])[:, 0].tolist()
         return tokens.tolist(), values
 

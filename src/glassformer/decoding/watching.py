@@ -13,7 +13,8 @@ from glassformer.decoding.records import Candidates
 from glassformer.decoding.single import Alternatives, likeliest_of
 from glassformer.errors import InputError
 from glassformer.glass.trace import Trace
-from glassformer.nn.twin import Continuations
+from glassformer.model import Transformer
+from glassformer.nn.twin import Continuations, Draft, SearchReader
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class Watch:
         self.source: Trace | None = None
         self.readings: list[Reading] = []
 
-    def beside(self, reader: Reader, source: Tensor | None, source_mask: Tensor | None) -> "WatchedReader":
+    def beside(
+        self, reader: SearchReader, model: Transformer, source: Tensor | None, source_mask: Tensor | None
+    ) -> "WatchedReader":
         """The reader of a search, and one that reads the same through the glass."""
-        model = reader.model
         if source is None:
             return WatchedReader(self, reader, Reader(model))
         self.source = Trace(self.keep)
@@ -54,7 +56,7 @@ class Watch:
 class WatchedReader:
     """Two readers of the same tokens: the search hears the first, the watch sees the second."""
 
-    def __init__(self, watch: Watch, heard: Reader, seen: Reader) -> None:
+    def __init__(self, watch: Watch, heard: SearchReader, seen: Reader) -> None:
         self.watch, self.heard, self.seen = watch, heard, seen
         self.rows: tuple[int, ...] = ()
 
@@ -72,6 +74,11 @@ class WatchedReader:
     def logits(self) -> Tensor:
         """After the last token of each row."""
         return self.heard.logits
+
+    @property
+    def draft(self) -> Draft | None:
+        """What the search reads ahead."""
+        return self.heard.draft
 
     def read(self, target: Tensor, mask: Tensor | None = None) -> None:
         """Read the beginnings, and have them seen."""

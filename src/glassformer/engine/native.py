@@ -1,7 +1,7 @@
 """The native library by its own names: what it is given, and the objects that it hands out."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, addressof, byref, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
 from typing import Any
@@ -96,6 +96,26 @@ class Weighing(Structure):
     ]
 
 
+SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: what it gives, what it takes
+    "linear_new": (c_void_p, [c_int64, c_int64, c_int64, c_void_p, c_void_p]),
+    "linear_free": (None, [c_void_p]),
+    "linear_size": (c_int64, [c_void_p]),
+    "linear_run": (c_int64, [c_void_p, c_void_p, c_int64, c_void_p, c_int64]),
+    "stack_new": (c_void_p, [POINTER(Sizes), POINTER(Ends), POINTER(LayerPart), c_int64]),
+    "stack_free": (None, [c_void_p]),
+    "stack_place": (None, [c_void_p, POINTER(Places)]),
+    "source_new": (c_void_p, [c_void_p, c_int64, c_void_p, c_void_p, c_int64]),
+    "source_free": (None, [c_void_p]),
+    "past_new": (c_void_p, [c_void_p, c_int64, c_int64, c_void_p]),
+    "past_free": (None, [c_void_p]),
+    "past_select": (None, [c_void_p, c_void_p, c_int64]),
+    "past_crop": (None, [c_void_p, c_void_p]),
+    "step_run": (c_int64, [c_void_p, POINTER(Step)]),
+    "weighing_run": (c_int64, [POINTER(Weighing)]),
+    "activation_run": (c_int64, [c_int64, c_void_p, c_void_p, c_int64]),
+}
+
+
 @cache
 def native() -> ctypes.CDLL | None:
     """The best library that was built and that this processor runs; None: there is none."""
@@ -103,31 +123,15 @@ def native() -> ctypes.CDLL | None:
         path = library(kind)
         if path.exists():
             found = ctypes.CDLL(str(path))
-            if found.runs_here():
+            whole = all(hasattr(found, name) for name in SIGNATURES)  # one of older sources may lack some
+            if whole and found.runs_here():
                 return declared(found)
     return None
 
 
 def declared(found: ctypes.CDLL) -> ctypes.CDLL:
     """The library with what its functions take and give."""
-    signatures: dict[str, tuple[Any, Sequence[Any]]] = {
-        "linear_new": (c_void_p, [c_int64, c_int64, c_int64, c_void_p, c_void_p]),
-        "linear_free": (None, [c_void_p]),
-        "linear_size": (c_int64, [c_void_p]),
-        "linear_run": (c_int64, [c_void_p, c_void_p, c_int64, c_void_p, c_int64]),
-        "stack_new": (c_void_p, [POINTER(Sizes), POINTER(Ends), POINTER(LayerPart), c_int64]),
-        "stack_free": (None, [c_void_p]),
-        "stack_place": (None, [c_void_p, POINTER(Places)]),
-        "source_new": (c_void_p, [c_void_p, c_int64, c_void_p, c_void_p, c_int64]),
-        "source_free": (None, [c_void_p]),
-        "past_new": (c_void_p, [c_void_p, c_int64, c_int64, c_void_p]),
-        "past_free": (None, [c_void_p]),
-        "past_select": (None, [c_void_p, c_void_p, c_int64]),
-        "step_run": (c_int64, [c_void_p, POINTER(Step)]),
-        "weighing_run": (c_int64, [POINTER(Weighing)]),
-        "activation_run": (c_int64, [c_int64, c_void_p, c_void_p, c_int64]),
-    }
-    for name, (result, arguments) in signatures.items():
+    for name, (result, arguments) in SIGNATURES.items():
         function = getattr(found, name)
         function.restype, function.argtypes = result, list(arguments)
     return found
@@ -233,6 +237,10 @@ class NativePast(Owned):
         """Go on with these rows, in this order."""
         self.library.past_select(self.handle, (c_int64 * len(rows))(*rows), len(rows))
         self.rows = len(rows)
+
+    def crop(self, lengths: Sequence[int]) -> None:
+        """Go on from so many of the first tokens of each row."""
+        self.library.past_crop(self.handle, (c_int64 * len(lengths))(*lengths))
 
     def run(
         self,

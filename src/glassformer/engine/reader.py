@@ -9,7 +9,7 @@ from torch import Tensor
 from glassformer.data.batch import pad
 from glassformer.engine.native import NativePast, NativeSource, Shortlist
 from glassformer.engine.packed import Packed, Texts, texts_of
-from glassformer.nn.twin import Continuations
+from glassformer.nn.twin import Continuations, Draft
 
 
 class NativeReader:
@@ -36,7 +36,9 @@ class NativeReader:
         self.lengths: list[int] = []  # of each row, so far
         self.ids: list[list[int]] | None = None  # of each row; kept only where a row can grow too long
         self.room = torch.empty(0, decoder.native.vocabulary)  # for the latest logits, and more
+        self.place = 0  # the row of them that is asked for, where several tokens of one text were read at once
         self.shortlist: Shortlist | None = None
+        self.draft: Draft | None = None
         self.read_rows = torch.empty(0)  # N T C: the last layer's rows of the latest reading, where they are kept
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
 
@@ -49,7 +51,12 @@ class NativeReader:
     @property
     def logits(self) -> Tensor:
         """After the last token of each row, in the model's kind of numbers: N V."""
-        return self.room[: len(self.lengths)].to(self.dtype, copy=True)
+        return self.room[self.place : self.place + len(self.lengths)].to(self.dtype, copy=True)
+
+    @property
+    def held(self) -> int:
+        """How many tokens of the longest row are held."""
+        return max(self.lengths)
 
     def read(self, target: Tensor, mask: Tensor | None = None) -> None:
         """Read the beginnings: N T; `mask` (N T) says what of them is no padding."""
@@ -79,7 +86,26 @@ class NativeReader:
         shape = (len(totals), beams, width)
         if self.shortlist is None or self.shortlist.shape != shape:
             self.shortlist = Shortlist(*shape, self.decoder.native.vocabulary, self.threads)
-        return self.shortlist.of(self.room, totals)
+        return self.shortlist.of(self.room[self.place :], totals)
+
+    def read_ahead(self, tokens: Sequence[int]) -> None:
+        """Read several tokens of the only row at once; `look` chooses after which of them the logits are."""
+        assert self.past is not None, "there is nothing to go on with before the first reading"
+        if self.ids is not None:
+            self.ids = [[*self.ids[0], *tokens]]
+        self._read(self.past, Texts([len(tokens)], list(tokens), None, None, (1, len(tokens))), each=True)
+
+    def look(self, place: int) -> None:
+        """From now on the logits are those after this one of the tokens that were read at once."""
+        self.place = place
+
+    def crop(self, count: int) -> None:
+        """Forget the last tokens of the only row, so many."""
+        assert self.past is not None, "there is nothing to forget before the first reading"
+        self.lengths = [length - count for length in self.lengths]
+        self.past.crop(self.lengths)
+        if self.ids is not None:
+            self.ids = [self.ids[0][:-count]]
 
     def _begin(self, texts: Texts) -> None:
         self.past = self.decoder.past(texts, self.source, keeps=True)
@@ -91,11 +117,12 @@ class NativeReader:
         self.ids = [row[-(limit // 2) :] if len(row) > limit else row for row in ids]
         return texts_of(*pad(self.ids, 0, side="left"), None)
 
-    def _read(self, past: NativePast, texts: Texts) -> None:
-        if len(texts.lengths) > len(self.room):
-            self.room = torch.empty(len(texts.lengths), self.decoder.native.vocabulary)
+    def _read(self, past: NativePast, texts: Texts, *, each: bool = False) -> None:
+        self.place, rows = 0, len(texts.ids) if each else len(texts.lengths)
+        if rows > len(self.room):
+            self.room = torch.empty(rows, self.decoder.native.vocabulary)
         hidden = self.decoder.read(
-            past, texts, self.threads, before=self.lengths, hidden=self.keeps_hidden, logits=self.room
+            past, texts, self.threads, before=self.lengths, hidden=self.keeps_hidden, logits=self.room, each=each
         )
         if hidden is not None:
             self.read_rows, self.fresh = texts.spread(hidden).to(self.dtype), texts.mask

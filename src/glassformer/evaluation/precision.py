@@ -27,7 +27,7 @@ class Cost:
     def equal(self) -> float:
         """The share of answers that both precisions give, in percent."""
         pairs = list(zip(self.before.given, self.after.given, strict=True))
-        return 100 * sum(one == other for one, other in pairs) / len(pairs)
+        return 100 * sum(bool(one == other) for one, other in pairs) / len(pairs)
 
     def change(self, name: str) -> float:
         """By how much a figure is higher at the lower precision."""

@@ -202,7 +202,8 @@ def part_of(path: str) -> str:
 def answered(transformer: Transformer, run: Run) -> Tensor:
     """The last numbers of a run, unseen."""
     with torch.inference_mode():
-        return transformer(**run.batch.inputs()).detach().clone()
+        logits: Tensor = transformer(**run.batch.inputs())
+        return logits.detach().clone()
 
 
 def relative(one: Tensor, other: Tensor) -> float:

@@ -39,6 +39,14 @@ class Cache:
         if isinstance(self.left_out, Tensor):
             self.left_out = self.left_out[rows]
 
+    def crop(self, count: int) -> None:
+        """Forget the last positions of the target, so many."""
+        for path, (key, value) in self.kept.items():
+            if path not in self.of_source:
+                left = key.shape[2] - count
+                self.kept[path] = key[:, :, :left], value[:, :, :left]
+        self.length -= count
+
     def begin_again(self, left_out: Tensor) -> "Cache":
         """An empty one for the same rows without their first tokens: (N,), how many are left out of each."""
         anew = Cache()

@@ -21,6 +21,14 @@ class Continuations:
     log_probabilities: list[float]  # of the token alone, the model's own
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A token that was guessed to come next."""
+
+    token: int
+    probabilities: Tensor | None = None  # V, float64: of the drawing that it came from; None: it came without chance
+
+
 class SearchReader(Protocol):
     """What a search reads with: rows of tokens that can be read on, dropped, repeated and put in another order."""
 
@@ -39,6 +47,11 @@ class SearchReader(Protocol):
         """N V: after the last token of each row."""
         ...
 
+    @property
+    def draft(self) -> "Draft | None":
+        """What was guessed to follow the only row and is read already, where somebody reads ahead."""
+        ...
+
     def read(self, target: Tensor, mask: Tensor | None = None) -> None:
         """Read the beginnings: N T; `mask` (N T) says what of them is no padding."""
         ...
@@ -49,6 +62,32 @@ class SearchReader(Protocol):
 
     def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
         """The likeliest continuations; each sentence has `beams` rows side by side, which score `totals` so far."""
+        ...
+
+
+class ModelReader(SearchReader, Protocol):
+    """A reader that, of one row alone, reads several tokens at once and forgets the last ones again."""
+
+    @property
+    def held(self) -> int:
+        """How many tokens of the longest row are held."""
+        ...
+
+    @property
+    def limit(self) -> int | None:
+        """How many it can hold; None: as many as come."""
+        ...
+
+    def read_ahead(self, tokens: Sequence[int]) -> None:
+        """Read several tokens of the only row at once; `look` chooses after which of them the logits are."""
+        ...
+
+    def look(self, place: int) -> None:
+        """From now on the logits are those after this one of the tokens that were read at once."""
+        ...
+
+    def crop(self, count: int) -> None:
+        """Forget the last tokens of the only row, so many."""
         ...
 
 
@@ -70,7 +109,7 @@ class Twin(Protocol):
 
     def reader(
         self, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False
-    ) -> SearchReader | None:
+    ) -> ModelReader | None:
         """A reader that has encoded the source; None where only the model itself can read.
 
         Without `hidden` it need not keep the last layer's rows.

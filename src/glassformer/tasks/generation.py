@@ -13,6 +13,7 @@ from glassformer.decoding.options import Decoding
 from glassformer.decoding.pieces import Pieces, alone, cut, followed, pieces
 from glassformer.decoding.records import Hypothesis, Token
 from glassformer.decoding.search import search, stream
+from glassformer.decoding.speculation import Assistant, Drafts, ahead_by
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.glass.views import Displayed
@@ -38,6 +39,7 @@ class GeneratedText(Displayed):
     tokens: tuple[str, ...]
     log_probabilities: tuple[float, ...]  # one a token: the model's own
     complete: bool  # False: cut off because no more tokens were allowed
+    drafts: Drafts | None = None  # where it was read ahead: how many guesses were right
     others: tuple["GeneratedText", ...] = ()  # more of them, if they were asked for
 
     def __str__(self) -> str:
@@ -98,18 +100,26 @@ class Generation:
         decoding: Decoding | None = None,
         *,
         tokens: int = TOKENS,
+        assistant: Assistant | None = None,
         **options: Any,
     ) -> Iterator[tuple[int, GeneratedText]]:
-        """(number of the text, the text gone on with) as they are found, short ones first."""
+        """(number of the text, the text gone on with) as they are found, short ones first.
+
+        A smaller model as `assistant` guesses what follows, and the model reads its guesses at once: each text by
+        itself. The text found without drawing is the same.
+        """
         decoding = (decoding or self.decoding).changed(**options)
+        one_by_one = assistant is not None or decoding.prompt_lookup_num_tokens is not None
         prompts, device = self.prompts(texts, model.config), model.tokens.weight.device
         new = decoding.max_new_tokens or model.config.max_positions
-        for numbers in batches([len(ids) + new for ids in prompts], tokens // decoding.rows):
+        for numbers in batches([len(ids) + new for ids in prompts], 1 if one_by_one else tokens // decoding.rows):
             ids, mask = pad([prompts[number] for number in numbers], self.tokenizer.pad_id or 0, side="left")
             batch = Batch(target=ids, target_mask=mask).to(device)
-            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer)
+            ahead = ahead_by(assistant, self.tokenizer)
+            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer, ahead=ahead)
             for number, hypotheses in zip(numbers, found, strict=True):
-                yield number, self.told(str(texts[number]), prompts[number], hypotheses, decoding)
+                told = self.told(str(texts[number]), prompts[number], hypotheses, decoding)
+                yield number, replace(told, drafts=ahead.drafts) if one_by_one else told
 
     def stream(
         self,
@@ -118,6 +128,7 @@ class Generation:
         decoding: Decoding | None = None,
         *,
         alternatives: int = 0,
+        assistant: Assistant | None = None,
         **options: Any,
     ) -> Iterator[Token]:
         """Every new token as soon as it is chosen, with the likeliest `alternatives` beside it."""
@@ -130,22 +141,35 @@ class Generation:
             ends=self.ends,
             tokenizer=self.tokenizer,
             alternatives=alternatives,
+            ahead=ahead_by(assistant, self.tokenizer),
         )
 
     def pieces(
-        self, model: Transformer, text: Text, decoding: Decoding | None = None, **options: Any
+        self,
+        model: Transformer,
+        text: Text,
+        decoding: Decoding | None = None,
+        *,
+        assistant: Assistant | None = None,
+        **options: Any,
     ) -> Iterator[str]:
         """The new text as it comes; the pieces together are what `answer` calls `new`."""
         decoding = (decoding or self.decoding.streamed).changed(**options)
         (ids,) = self.prompts([text], model.config)
-        return pieces(
-            self.stream(model, text, alone(decoding)), Pieces(self.tokenizer, ids, decoding.stop_strings)
-        )
+        tokens = self.stream(model, text, alone(decoding), assistant=assistant)
+        return pieces(tokens, Pieces(self.tokenizer, ids, decoding.stop_strings))
 
     def check(
-        self, model: Transformer, texts: Sequence[Text], decoding: Decoding | None = None, **options: Any
+        self,
+        model: Transformer,
+        texts: Sequence[Text],
+        decoding: Decoding | None = None,
+        *,
+        assistant: Assistant | None = None,
+        **options: Any,
     ) -> None:
         """Refuse what `answer` would, before anything is computed."""
+        ahead_by(assistant, self.tokenizer)
         in_tokens((decoding or self.decoding).changed(**options), self.tokenizer)
         self.prompts(texts, model.config)
 

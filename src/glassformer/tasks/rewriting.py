@@ -14,6 +14,7 @@ from glassformer.decoding.options import Decoding
 from glassformer.decoding.pieces import Pieces, alone, cut, pieces
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.search import search, stream
+from glassformer.decoding.speculation import Assistant, Drafts, ahead_by
 from glassformer.errors import InputError
 from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
@@ -36,6 +37,7 @@ class Rewritten(Displayed):
     tokens: tuple[str, ...]
     log_probabilities: tuple[float, ...]  # one a token
     complete: bool  # False: cut off because no more tokens were allowed
+    drafts: Drafts | None = None  # where it was read ahead: how many guesses were right
     others: tuple["Rewritten", ...] = ()  # the next best ones, if they were asked for
 
     def __str__(self) -> str:
@@ -183,9 +185,11 @@ class Rewriting:
         *,
         tokens: int = 8192,
         truncate: bool = False,
+        assistant: Assistant | None = None,
     ) -> list[Rewritten]:
         """What every text is made into, in order; `tokens` bounds what a batch reads at once."""
-        return in_order(self.each(model, texts, decoding, tokens=tokens, truncate=truncate), len(texts))
+        found = self.each(model, texts, decoding, tokens=tokens, truncate=truncate, assistant=assistant)
+        return in_order(found, len(texts))
 
     def each(
         self,
@@ -195,16 +199,23 @@ class Rewriting:
         *,
         tokens: int = 8192,
         truncate: bool = False,
+        assistant: Assistant | None = None,
     ) -> Iterator[tuple[int, Rewritten]]:
-        """(number of the text, what it is made into) as they are found, short texts first."""
+        """(number of the text, what it is made into) as they are found, short texts first.
+
+        A smaller model as `assistant` guesses what follows, as in `Generation.each`.
+        """
         decoding = self.decided(decoding)
+        one_by_one = assistant is not None or decoding.prompt_lookup_num_tokens is not None
         encoded = self.sources(texts, model.config, truncate=truncate)
         device = model.tokens.weight.device
-        for numbers in batches([len(ids) for ids in encoded], tokens // decoding.rows):
+        for numbers in batches([len(ids) for ids in encoded], 1 if one_by_one else tokens // decoding.rows):
             batch = self.question([encoded[number] for number in numbers]).to(device)
-            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer)
+            ahead = ahead_by(assistant, self.tokenizer)
+            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer, ahead=ahead)
             for number, hypotheses in zip(numbers, found, strict=True):
-                yield number, self.told(hypotheses, decoding.stop_strings)
+                told = self.told(hypotheses, decoding.stop_strings)
+                yield number, replace(told, drafts=ahead.drafts) if one_by_one else told
 
     def stream(
         self,
@@ -277,6 +288,7 @@ class Rewriting:
         source_language: str | None = None,
         target_language: str | None = None,
         truncate: bool = False,
+        assistant: Assistant | None = None,
         **options: Any,
     ) -> list[Rewritten]:
         """`rewrite`, as every task calls it, with options of the decoding by name.
@@ -285,7 +297,7 @@ class Rewriting:
         """
         task = self.between(source_language, target_language)
         decoding = (decoding or self.decoding).changed(**options)
-        return task.rewrite(model, self.plain(texts), decoding, truncate=truncate)
+        return task.rewrite(model, self.plain(texts), decoding, truncate=truncate, assistant=assistant)
 
     def check(
         self,

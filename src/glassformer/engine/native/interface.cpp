@@ -109,6 +109,16 @@ void past_select(Past* past, const int64_t* rows, int64_t count) {
     past->sources.swap(sources);
 }
 
+// Of each row only so many of its first tokens; the room of what no row holds any more is used again.
+void past_crop(Past* past, const int64_t* lengths) {
+    int64_t used = 0;
+    for (size_t r = 0; r < past->rows.size(); ++r) {
+        past->rows[r].resize(lengths[r]);
+        for (const int32_t entry : past->rows[r]) used = std::max<int64_t>(used, entry + 1);
+    }
+    past->used = used;
+}
+
 int64_t step_run(Stack* stack, const Step* step) {
     return guarded([&] { run(*stack, *step); });
 }
