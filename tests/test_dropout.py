@@ -56,11 +56,18 @@ def test_attention_that_drops_weights_is_torchs_but_for_the_draws(monkeypatch: p
     torch.manual_seed(4)
     q, k, v = torch.randn(3, 2, 4, 5, 8, dtype=torch.float64)
     added = attention.mask_of(torch.tensor([[1, 1, 1, 0, 0], [1] * 5]), 5, causal=True, dtype=torch.float64)
+    seen = {
+        "all": attention.Visibility(None),
+        "mask": attention.Visibility(added),
+        "future": attention.Visibility(None, causal=True),
+    }
     monkeypatch.setattr(attention, "dropped", lambda weights, share: weights if share == 0.3 else None)
-    for mask in (None, added):
+    for name, visible in seen.items():
         torch.testing.assert_close(
-            attention.fused(q, k, v, mask, 0.3, 0.7),
-            functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=0.7),
+            attention.fused(q, k, v, visible, 0.3, 0.7),
+            functional.scaled_dot_product_attention(
+                q, k, v, attn_mask=visible.added, is_causal=name == "future", scale=0.7
+            ),
             rtol=1e-12,
             atol=1e-12,
         )
@@ -71,6 +78,7 @@ def test_what_attention_drops_are_weights() -> None:
     torch.manual_seed(5)
     q, k = torch.randn(2, 1, 1, 16, 8, dtype=torch.float64)
     weights, rows = (q @ k.mT).softmax(-1), torch.eye(16, dtype=torch.float64)[None, None]
-    drawn = torch.stack([attention.fused(q, k, rows, None, 0.25, 1.0) for _ in range(4000)])
+    anywhere = attention.Visibility(None)
+    drawn = torch.stack([attention.fused(q, k, rows, anywhere, 0.25, 1.0) for _ in range(4000)])
     assert (drawn == 0).double().mean().item() == pytest.approx(0.25, abs=0.01)
     torch.testing.assert_close(drawn.mean(0), weights, rtol=0.06, atol=1e-3)

@@ -16,11 +16,16 @@ from glassformer.nn.position import Rotary
 
 
 class Visibility:
-    """What each query may see: a mask, what distance adds to its scores, and both as the one tensor that is added."""
+    """What each query may see: a mask, what distance adds to its scores, and both as the one tensor that is added.
 
-    def __init__(self, mask: Tensor | None, bias: Tensor | None = None) -> None:
+    Where nothing but its future is hidden from a query, `causal` says so and there need be no mask: fused attention
+    then leaves out half of the work.
+    """
+
+    def __init__(self, mask: Tensor | None, bias: Tensor | None = None, *, causal: bool = False) -> None:
         self.mask = mask  # (B, 1, Q, K): 0 where it may look, the lowest number where not; None: anywhere
         self.bias = bias  # (B, H, Q, K)
+        self.causal = causal
         self.added = mask if bias is None else bias if mask is None else bias + mask
 
 
@@ -45,22 +50,30 @@ def mask_of(
     )
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None, dropout: float, scale: float) -> Tensor:
+def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
     """The whole of attention in one call of torch's; (B, H, Q, D).
 
     On a processor it stays in float32 while a model trains in bfloat16: there its backward pass takes up to eight
-    times as long.
+    times as long. Torch has nothing fused there for a model that drops weights, and draws slowly.
     """
     if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
-            return fused(q.float(), k.float(), v.float(), added, dropout, scale)
-    if dropout and q.device.type == "cpu":  # torch has nothing fused for it there, and draws slowly
+            return fused(q.float(), k.float(), v.float(), visible, dropout, scale)
+    if dropout and q.device.type == "cpu":
         scores = q * scale @ k.mT
+        added = future(scores) if visible.causal else visible.added
         weights = (scores if added is None else scores + added).softmax(dim=-1)
         return dropped(weights, dropout) @ v
     return functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=added, dropout_p=dropout, scale=scale
+        q, k, v, attn_mask=visible.added, dropout_p=dropout, is_causal=visible.causal, scale=scale
     )
+
+
+def future(scores: Tensor) -> Tensor:
+    """(..., Q, Q) -> (1, 1, Q, Q): what hides from each query what comes after it."""
+    queries = scores.shape[-1]
+    real = torch.ones(1, queries, dtype=torch.bool, device=scores.device)
+    return mask_of(real, queries, True, scores.dtype)
 
 
 class Attention(Part):
@@ -138,7 +151,7 @@ class Attention(Part):
         keys, values = self.shared(k), self.shared(v)
         dropout = self.dropout if self.training else 0.0
         if trace is None:
-            return fused(q, keys, values, visible.added, dropout, self.scale)
+            return fused(q, keys, values, visible, dropout, self.scale)
         scores = q @ keys.mT * self.scale
         scores = self.step(
             "scores", "B H Q K", scores, trace, self.scores_formula, (q, k), **self.scores_constants

@@ -129,6 +129,9 @@ class Stack(Part):
     ) -> Visibility:
         """Padding, the future, and what distance adds, for this stack's own attention."""
         window = None if self.in_part else self.window
+        whole = attention_mask is None and keys.shape == position_ids.shape and keys.shape[1] > 1
+        if trace is None and self.causal and whole and window is None and self.relative is None:
+            return Visibility(None, causal=True)
         mask = self.hidden("mask", attention_mask, window, keys, x, trace)
         if self.relative is None:
             return Visibility(mask)

@@ -17,6 +17,7 @@ from glassformer.evaluation.score import lower_is_better
 from glassformer.model import Transformer
 from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
 from glassformer.training.loss import Loss, Objective, TokenLoss
+from glassformer.training.memory import kept_memory
 from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
 from glassformer.training.precision import chosen
 from glassformer.training.progress import Progress, Window
@@ -144,10 +145,11 @@ class _Run:
     def records(self) -> Iterator[Record]:
         """Step after step until a bound is reached."""
         try:
-            for group in self._groups():
-                self._step(group)
-                yield from self._after_step()
-            yield from self._finish()
+            with kept_memory(self.device):
+                for group in self._groups():
+                    self._step(group)
+                    yield from self._after_step()
+                yield from self._finish()
         finally:
             if self.folder:
                 self.folder.close()
