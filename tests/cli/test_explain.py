@@ -103,6 +103,16 @@ def test_how_an_answer_was_written(call: Call, search: str, tmp_path: Path) -> N
     assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
+def test_how_a_text_is_cut(call: Call) -> None:
+    model = load("tatoeba-en-fr")
+    found = call("explain", "Unbelievably good!", "--tokenization")
+    assert found.out.rstrip("\n") == str(model.tokenization("Unbelievably good!"))
+    assert model.tokenization("Where?") == model.tokenizer.steps("Where?")
+    closed = call(*WORDS, "--tokenization")
+    assert closed.code == 0, closed.err
+    assert "love" in closed.out
+
+
 def test_a_larger_page_may_be_asked_for(call: Call, tmp_path: Path) -> None:
     words = ("explain", "Angela Merkel met Emmanuel Macron in Paris.", "--model", "entities", "--html")
     sizes = []

@@ -48,6 +48,19 @@ def test_indirect_objects(root: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     module.main(["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out"), "--prompts", "2"])
     printed = capsys.readouterr().out
     assert "Mary" in printed
+    numbers = module.found_by(model, module.prompts(model, 2))
+    assert module.verdict(numbers) in printed
+    assert printed.count(": right name ") == module.FEW
+    step = "decoder.layers.1.self_attention.weights"
+    row = model.trace("When Mary and John", keep=step, max_new_tokens=1)[step]
+    asked = [("When Mary and John", "", " Mary", " John")]
+    assert module.looks(model, asked, "1", "2") == pytest.approx(
+        {"right": float(row.value[0, 2, -1, 1]), "other": float(row.value[0, 2, -1, 3])}
+    )
+    assert module.verdict([1.0, 2.0, -0.5]).endswith("in 2 of 3 prompts, by +0.833 in the mean")
+    assert "does not find it" in module.verdict([-1.0, 0.5])
+    with pytest.raises(InputError, match="does not go on with texts"):
+        module.main(["--model", "sentiment"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"indirect-object-{name}.png" for name in ("heads", "paths", "positions")
     ]

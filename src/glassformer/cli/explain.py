@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     help="How far the update of --training goes.",
 )
+@click.option("--tokenization", is_flag=True, help="How the text is cut into tokens, merge by merge or piece by piece.")
 @click.option(
     "--writing",
     "written",
@@ -140,6 +141,7 @@ def explain(
     class_weights: tuple[tuple[str, float], ...],
     follows: bool | None,
     learning_rate: float,
+    tokenization: bool,
     written: bool,
     step: str | None,
     everything: bool,
@@ -158,6 +160,10 @@ def explain(
 
     model = load(name, task=task)
     one_thread_for_little(model)
+    if tokenization:
+        for part in (text,) if context is None else (text, context):
+            click.echo(model.tokenization(part))
+        return
     decoding = {each: wanted.pop(each) for each in NAMES if each in wanted}
     options = said(decoding)
     given = text if context is None else (text, context)

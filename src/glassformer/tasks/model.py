@@ -39,6 +39,7 @@ from glassformer.tasks.translation import Translation
 from glassformer.tasks.wanted import Wanted, wanted_of
 from glassformer.tasks.watching import watched
 from glassformer.text.chat import Message
+from glassformer.text.cutting import Tokenization
 from glassformer.text.published import SOURCE_FOLDER
 from glassformer.text.tokenizer import Tokenizer
 
@@ -168,6 +169,12 @@ class Model:
             if isinstance(task, Answering | Tagging):
                 return task.runs(self.transformer, text, **options)
             return [task.run(self.transformer, text, **options)]
+
+    def tokenization(self, text: str) -> Tokenization:
+        """How a text that is read is cut into tokens, merge by merge or piece by piece, and numbered."""
+        if isinstance(self.task, Rewriting):
+            return self.task.source_tokenizer.steps(f"{self.task.prefix}{text}")
+        return self.tokenizer.steps(text)
 
     def trace_generation(
         self,
