@@ -57,8 +57,7 @@ def glassformer_cases() -> dict[str, Case]:
 
     def open_mix(self: Any, q: Any, k: Any, v: Any, visible: Any, trace: Any) -> Any:
         scores = q @ self.shared(k).mT * self.scale
-        seen = scores if visible.added is None else scores + visible.added
-        return seen.softmax(dim=-1) @ self.shared(v)
+        return visible.hidden(scores).softmax(dim=-1) @ self.shared(v)
 
     def opened() -> Any:
         Attention.mix = open_mix  # type: ignore[method-assign]

@@ -66,7 +66,7 @@ def test_attention_that_drops_weights_is_torchs_but_for_the_draws(monkeypatch: p
         torch.testing.assert_close(
             attention.fused(q, k, v, visible, 0.3, 0.7),
             functional.scaled_dot_product_attention(
-                q, k, v, attn_mask=visible.added, is_causal=name == "future", scale=0.7
+                q, k, v, attn_mask=added if name == "mask" else None, is_causal=name == "future", scale=0.7
             ),
             rtol=1e-12,
             atol=1e-12,

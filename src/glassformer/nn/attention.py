@@ -28,6 +28,14 @@ class Visibility:
         self.causal = causal
         self.added = mask if bias is None else bias if mask is None else bias + mask
 
+    def hidden(self, scores: Tensor) -> Tensor:
+        """Scores (B, H, Q, K) with all of this added to them."""
+        if self.causal and self.added is None:
+            queries = scores.shape[-1]
+            real = torch.ones(1, queries, dtype=torch.bool, device=scores.device)
+            self.added = mask_of(real, queries, True, scores.dtype)
+        return scores if self.added is None else scores + self.added
+
 
 def mask_of(
     attention_mask: Tensor, queries: int, causal: bool, dtype: torch.dtype, window: int | None = None
@@ -60,20 +68,12 @@ def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, 
         with torch.autocast("cpu", enabled=False):
             return fused(q.float(), k.float(), v.float(), visible, dropout, scale)
     if dropout and q.device.type == "cpu":
-        scores = q * scale @ k.mT
-        added = future(scores) if visible.causal else visible.added
-        weights = (scores if added is None else scores + added).softmax(dim=-1)
+        weights = visible.hidden(q * scale @ k.mT).softmax(dim=-1)
         return dropped(weights, dropout) @ v
+    added = None if visible.causal else visible.added
     return functional.scaled_dot_product_attention(
-        q, k, v, attn_mask=visible.added, dropout_p=dropout, is_causal=visible.causal, scale=scale
+        q, k, v, attn_mask=added, dropout_p=dropout, is_causal=visible.causal, scale=scale
     )
-
-
-def future(scores: Tensor) -> Tensor:
-    """(..., Q, Q) -> (1, 1, Q, Q): what hides from each query what comes after it."""
-    queries = scores.shape[-1]
-    real = torch.ones(1, queries, dtype=torch.bool, device=scores.device)
-    return mask_of(real, queries, True, scores.dtype)
 
 
 class Attention(Part):
@@ -156,13 +156,12 @@ class Attention(Part):
         scores = self.step(
             "scores", "B H Q K", scores, trace, self.scores_formula, (q, k), **self.scores_constants
         )
-        seen = scores if visible.added is None else scores + visible.added
         formula, inputs = (
             ("weights", (scores, visible.mask))
             if visible.bias is None
             else ("biased_weights", (scores, visible.bias, visible.mask))
         )
-        weights = self.step("weights", "B H Q K", seen.softmax(dim=-1), trace, formula, inputs)
+        weights = self.step("weights", "B H Q K", visible.hidden(scores).softmax(dim=-1), trace, formula, inputs)
         return self.step("mixed", "B H Q D", weights @ values, trace, "mixed", (weights, v))
 
     def project(
