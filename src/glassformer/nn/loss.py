@@ -74,10 +74,11 @@ class LossSteps(Part):
         logs = self.step(
             "log_probabilities", whole, wide.log_softmax(-1), trace, "log_probabilities", (logits,)
         )
-        inputs, weighed, formula = (logs, labels), logs, "cross_entropy"
+        inputs: tuple[Tensor, ...] = (logs, labels)
+        weighed, formula = logs, "cross_entropy"
         if self.weights is not None:
             weights = self.step("weights", "L", self.weights.to(logs), trace, "given")
-            inputs, weighed = (logs, labels, weights), logs * weights
+            inputs, weighed = (*inputs, weights), logs * weights
         counted = labels != self.ignored
         found = -weighed.gather(-1, labels.where(counted, 0)[..., None])[..., 0]
         constants = {"ignored": float(self.ignored)}
