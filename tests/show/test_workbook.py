@@ -20,7 +20,8 @@ from glassformer.glass.trace import Trace
 from glassformer.glass.update import AdamW
 from glassformer.model import Transformer
 from glassformer.show import workbook
-from glassformer.show.workbook_layout import Placed
+from glassformer.show.workbook_heads import of_heads
+from glassformer.show.workbook_layout import Placed, chosen, placed
 from glassformer.tasks.model import Model
 
 from ..glass.learning import learnt
@@ -75,6 +76,17 @@ def with_another_i(model: Model) -> tuple[Changes, Trace]:
         for (_, index), value in changes.items():
             model.transformer.source_tokens.weight[index] = value  # type: ignore[union-attr, index]
     return changes, stepped(model)
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "sinusoidal": {"stack": "encoder-decoder", "encoder_layers": 1, "decoder_layers": 1},
+    "relative": {
+        "stack": "encoder-decoder", "encoder_layers": 1, "decoder_layers": 1, "positions": "relative",
+        "attention_scale": False, "norm": "rms",
+    },
+    "rotary": {"stack": "decoder", "decoder_layers": 1, "positions": "rotary"},
+    "shared": {"stack": "decoder", "decoder_layers": 1, "positions": "rotary", "kv_heads": 2},
+}  # fmt: skip
 
 
 def test_the_numbers_stand_beside_the_formulas(model: Model, tmp_path: Path) -> None:
@@ -183,6 +195,56 @@ def test_one_too_large_says_what_would_fit(model: Model, tmp_path: Path) -> None
     with mock.patch.object(workbook, "COLUMNS", 6), pytest.raises(InputError, match="no sheet wide enough for"):
         trace.to_workbook(tmp_path / "wide.xlsx")
     assert [path.name for path in tmp_path.iterdir()] == ["part.xlsx"]
+
+
+@pytest.mark.parametrize("name", ["sinusoidal", "relative", "rotary", "shared"])
+@pytest.mark.parametrize("heads", [(1,), (3, 0)])
+def test_some_heads_are_computed_alone(name: str, heads: tuple[int, ...], tmp_path: Path) -> None:
+    fields = {**SMALL, "d_model": 16, "heads": 4, **KINDS[name]}
+    torch.manual_seed(3)
+    model = Transformer(TransformerConfig.from_dict(fields)).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    trace, ids = Trace(), torch.arange(6).reshape(1, 6)
+    pair = model.encoder is not None
+    with torch.no_grad():
+        model(ids if pair else None, ids, trace=trace)
+    keep = "decoder.layers.0.*_attention.*"
+    trace.to_workbook(tmp_path / "heads.xlsx", keep=keep, heads=heads)
+    cut, steps = of_heads(trace, chosen(trace, keep), heads)
+    blocks = placed(cut, steps)
+    found = evaluated(tmp_path / "heads.xlsx", blocks)
+    compared = 0
+    for step in steps:
+        block, whole = blocks[step.name], trace[step.name].value
+        if "H" in step.axes.split():
+            assert block.kind == "step"
+            expected = whole.index_select(step.axes.split().index("H"), torch.tensor(heads))
+            assert np.abs(found[step.name] - expected.numpy()).max() <= 1e-12
+            compared += 1
+        if step.key == "attention_output":
+            assert block.kind == "value"
+            assert np.abs(found[step.name] - whole.numpy()).max() <= 1e-15  # as a file has its digits
+    assert compared >= (6 if pair else 4)
+    query = "decoder.layers.0.self_attention.query.weight"
+    rows = trace.parameters[query].reshape(4, 4, 16)[list(heads)].reshape(-1, 16)
+    assert np.abs(found[query] - rows.numpy()).max() <= 1e-15
+    book = openpyxl.load_workbook(tmp_path / "heads.xlsx")
+    assert any(cell.value == f"head {heads[0]}" for row in book["Decoder"] for cell in row)
+
+
+def test_heads_that_are_not_there_are_refused(model: Model, tmp_path: Path) -> None:
+    trace = model.trace(TEXT)
+    for heads in ((1,), (-1,), ()):
+        with pytest.raises(InputError, match="expected numbers from 0 to 0"):
+            trace.to_workbook(tmp_path / "run.xlsx", heads=heads)
+    with pytest.raises(InputError, match="no step with heads was kept"):
+        model.trace(TEXT, keep="head.*").to_workbook(tmp_path / "run.xlsx", heads=0)
+
+
+def test_of_a_large_attention_one_head_is_advised() -> None:
+    trace = gf.load("sentiment").trace("A dull film.")
+    assert "keep='encoder.layers.0.self_attention.*', heads=0 would fit with" in workbook.advice(trace)
 
 
 def test_bad_names_are_refused(model: Model, tmp_path: Path) -> None:

@@ -127,6 +127,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="Of the --workbook only these steps, such as 'encoder.layers.0.*'; may be given several times.",
 )
+@click.option(
+    "--head",
+    "heads",
+    type=click.IntRange(min=0),
+    multiple=True,
+    help="Of the --workbook only this head of every attention, with its rows of the weights; also several times.",
+)
 @click.option("--all", "everything", is_flag=True, help="Pass over nothing: every layer, every row.")
 @click.option(
     "--precision", default=4, show_default=True, type=click.IntRange(1, 15), help="Digits after the point."
@@ -174,7 +181,7 @@ def explain(
     writing = followed(model, text, options, asked=written, drawn=wanted["html_file"] is not None)
     only = None if step is None else [find(trace, step)]
     digits = {"precision": precision, "everything": everything}
-    megabytes = wanted["page_size"]
+    megabytes, part = wanted["page_size"], {"keep": wanted["keep"] or "*", "heads": wanted["heads"] or None}
     drawn = {figure: find_figure(trace, figure) for figure, _ in wanted["figures"]}
     writers: list[tuple[str | None, Callable[[str], None]]] = [
         (wanted["json_file"], lambda file: write_record(trace, file, only, writing if written else None)),
@@ -182,7 +189,7 @@ def explain(
         (wanted["latex_file"], lambda file: trace.to_latex(file, **digits)),
         (wanted["notebook_file"], trace.to_notebook),
         (wanted["trace_file"], trace.save),
-        (wanted["workbook_file"], lambda file: trace.to_workbook(file, keep=wanted["keep"] or "*")),
+        (wanted["workbook_file"], lambda file: trace.to_workbook(file, **part)),
         *((file, partial(draw, model, trace, drawn[figure])) for figure, file in wanted["figures"]),
     ]
     for file, write in writers:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from glassformer.glass.spreadsheet.table import CELLS as WRITERS
 from glassformer.glass.step import Step
 from glassformer.glass.trace import Trace
 from glassformer.show.labels import Labels
+from glassformer.show.workbook_heads import of_heads
 from glassformer.show.workbook_index import write_index
 from glassformer.show.workbook_layout import (
     CELLS,
@@ -45,22 +46,31 @@ PATTERNS = ("{side}.*", "{side}.layers.0.*", "{side}.layers.0.{part}.*", "{side}
 
 
 def write_workbook(
-    trace: Trace, path: str | Path, names: Names | None = None, *, keep: str | Iterable[str] = "*"
+    trace: Trace,
+    path: str | Path,
+    names: Names | None = None,
+    *,
+    keep: str | Iterable[str] = "*",
+    heads: int | Sequence[int] | None = None,
 ) -> None:
     """Write the steps that fit `keep` as formulas; what they are made from and is not among them is written as values.
 
-    A workbook holds up to 100,000 numbers; a larger one is refused with the part of the run that would fit.
+    With `heads` every attention has only these, and of its maps only their rows. A workbook holds up to 200,000
+    numbers; a larger one is refused with the part of the run that would fit.
     """
     path = Path(path)
     if path.suffix.lower() != ".xlsx":
         raise InputError(f"{path} is no name of a workbook; give one that ends in .xlsx")
     steps = chosen(trace, keep)
+    numbers = None if heads is None else [heads] if isinstance(heads, int) else list(heads)
+    if numbers is not None:
+        trace, steps = of_heads(trace, steps, numbers)
     blocks = fitting(trace, steps)
     library = _library()
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         workbook = library.Workbook(str(partial), {"strings_to_numbers": False, "nan_inf_to_errors": True})
-        Book(workbook, trace, Labels(trace, names), blocks).write()
+        Book(workbook, trace, Labels(trace, names), blocks, numbers).write()
         workbook.close()
         os.replace(partial, path)
     except (OSError, library.exceptions.FileCreateError) as error:
@@ -82,13 +92,17 @@ def fitting(trace: Trace, steps: list[Step]) -> dict[str, Placed]:
 
 
 def advice(trace: Trace) -> str:
-    """The largest part of a run that would fit, as a sentence's end."""
+    """The largest part of a run that would fit, as a sentence's end; of an attention too large, one head of it."""
     for pattern in _parts(trace):
-        steps = [step for step in chosen(trace, pattern)]
-        numbers = count(trace, steps)
-        widest = max(trace.value(step.name).shape[-1] if trace.value(step.name).ndim else 1 for step in steps)
-        if numbers <= CELLS and widest < COLUMNS - LEFT:
-            return f"keep='{pattern}' would fit with {numbers:,}"
+        steps = chosen(trace, pattern)
+        ways = [("", trace, steps)]
+        if pattern.endswith("attention.*") and any("H" in step.axes.split() for step in trace.values()):
+            ways.append((", heads=0", *of_heads(trace, steps, [0])))
+        for said, run, own in ways:
+            numbers = count(run, own)
+            widest = max(run.value(step.name).shape[-1] if run.value(step.name).ndim else 1 for step in own)
+            if numbers <= CELLS and widest < COLUMNS - LEFT:
+                return f"keep='{pattern}'{said} would fit with {numbers:,}"
     return "choose fewer steps with keep"
 
 
@@ -110,8 +124,16 @@ def _parts(trace: Trace) -> list[str]:
 class Book:
     """Writes the blocks of one run."""
 
-    def __init__(self, workbook: Any, trace: Trace, labels: Labels, blocks: Mapping[str, Placed]) -> None:
+    def __init__(
+        self,
+        workbook: Any,
+        trace: Trace,
+        labels: Labels,
+        blocks: Mapping[str, Placed],
+        heads: Sequence[int] | None = None,
+    ) -> None:
         self.workbook, self.trace, self.labels, self.blocks = workbook, trace, labels, blocks
+        self.heads = heads  # those that were chosen; None: all
         self.looks = Looks(workbook)
 
     def write(self) -> None:
@@ -209,17 +231,21 @@ class Book:
 
     def piece(self, block: Placed, piece: int) -> str:
         """Which text and head a rectangle belongs to."""
-        if block.step is None or block.pieces == 1:
+        if block.step is None or (block.pieces == 1 and self.heads is None):
             return ""
         letters = block.step.axes.split()[:-2]
         places = np.unravel_index(piece, block.shape[:-2])
         called = {"B": "text", "H": "head", "G": "key/value head"}
         said = [
-            f"{called[letter]} {place}"
+            f"{called[letter]} {self.head(int(place)) if letter == 'H' else place}"
             for letter, place, size in zip(letters, places, block.shape, strict=False)
-            if size > 1 and letter in called
+            if letter in called and (size > 1 or letter == "H" and self.heads is not None)
         ]
         return ", ".join(said)
+
+    def head(self, place: int) -> int:
+        """The number of a head."""
+        return place if self.heads is None else self.heads[place]
 
     def names(self, block: Placed) -> tuple[list[str], list[str]]:
         """What rows and columns are called: tokens, words, labels; else their numbers."""

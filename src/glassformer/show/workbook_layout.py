@@ -17,7 +17,7 @@ from glassformer.glass.verify import as_array
 
 SHEETS = ("Inputs", "Embeddings", "Weights", "Encoder", "Decoder", "Head", "Search", "Loss", "Backward", "Update")
 ROWS, COLUMNS = 1_048_576, 16_384  # of a sheet, in every spreadsheet program
-CELLS = 100_000  # of a workbook that is written in a minute and still opens and recomputes well
+CELLS = 200_000  # of a workbook that is written in a minute and still opens and recomputes well
 TOP, LEFT = 3, 1  # the first row and column of numbers
 HEAD = 4  # rows above a block's numbers: title, formula, idea, column names
 GAP = 2  # empty rows below a block
