@@ -181,7 +181,8 @@ def explain(
     writing = followed(model, text, options, asked=written, drawn=wanted["html_file"] is not None)
     only = None if step is None else [find(trace, step)]
     digits = {"precision": precision, "everything": everything}
-    megabytes, part = wanted["page_size"], {"keep": wanted["keep"] or "*", "heads": wanted["heads"] or None}
+    megabytes = wanted["page_size"]
+    chosen = {"keep": wanted["keep"] or "*", "heads": wanted["heads"] or None}
     drawn = {figure: find_figure(trace, figure) for figure, _ in wanted["figures"]}
     writers: list[tuple[str | None, Callable[[str], None]]] = [
         (wanted["json_file"], lambda file: write_record(trace, file, only, writing if written else None)),
@@ -189,7 +190,7 @@ def explain(
         (wanted["latex_file"], lambda file: trace.to_latex(file, **digits)),
         (wanted["notebook_file"], trace.to_notebook),
         (wanted["trace_file"], trace.save),
-        (wanted["workbook_file"], lambda file: trace.to_workbook(file, **part)),
+        (wanted["workbook_file"], lambda file: trace.to_workbook(file, **chosen)),
         *((file, partial(draw, model, trace, drawn[figure])) for figure, file in wanted["figures"]),
     ]
     for file, write in writers:

@@ -8,24 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from glassformer.cli.decoding import as_object, decoding_of, decoding_options, how_likely, texts_of
-from glassformer.cli.inputs import (
-    answers_of,
-    as_line,
-    at_keyboard,
-    field_option,
-    format_option,
-    input_option,
-    json_option,
-    read_inputs,
-)
-from glassformer.cli.options import (
-    DEFAULTS,
-    asked,
-    device_option,
-    model_option,
-    one_thread_for_little,
-    precision_option,
-)
+from glassformer.cli.inputs import as_line, at_keyboard
+from glassformer.cli.options import one_thread_for_little
+from glassformer.cli.verb import Asking, verb
 from glassformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,11 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command
-@click.argument("text", nargs=-1)
-@model_option(DEFAULTS["generation"])
-@input_option
-@format_option
-@field_option
+@verb("generation", batch=64)
 @click.option("--chat", is_flag=True, help="Each text is a message to the model, and its answer is printed.")
 @click.option("--system", metavar="TEXT", help="With --chat: what the model is told before every message.")
 @decoding_options("beyond_source")
@@ -55,32 +36,14 @@ if TYPE_CHECKING:
     metavar="MODEL",
     help="A smaller model with the same tokenizer: it guesses what follows, and the model reads its guesses at once.",
 )
-@json_option
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")
-@click.option(
-    "--batch",
-    default=64,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many texts are read and gone on with together.",
-)
-@device_option
-@precision_option
 def generate(
-    text: tuple[str, ...],
-    name: str,
-    input_file: str | None,
-    form: str | None,
-    named: tuple[str, ...],
+    asking: Asking,
     chat: bool,
     system: str | None,
     stream: bool | None,
     assistant: str | None,
-    as_json: bool,
     tokens: bool,
-    batch: int,
-    device: str,
-    precision: str | None,
     **decoding: Any,
 ) -> None:
     """Go on with texts given here, in a file, or line by line.
@@ -92,42 +55,31 @@ def generate(
     """
     if system is not None and not chat:
         raise InputError("--system is told in a conversation; give --chat too")
-    if text and input_file is not None:
+    if asking.texts and asking.input_file is not None:
         raise InputError("texts and --input were both given; give one of them")
-    if stream and as_json:
+    if stream and asking.as_json:
         raise InputError("--stream shows text in pieces and --json whole texts; leave one of them out")
-    rows = read_inputs((), input_file, form=form, named=named) if not text else iter(())
-    model = asked(name, "generation", device, precision)
+    rows = iter(()) if asking.texts else asking.rows()
+    model = asking.model()
     if chat:
         model.task = conversing(model, system)
     task = cast("Chat | Generation", model.task)
     ways = decoding_of(task.decoding, decoding)
     helped: dict[str, Any] = {}
     if assistant is not None:
-        helped["assistant"] = asked(assistant, "generation", device, precision)
-    if stream or (stream is None and shown_in_pieces(ways, as_json, input_file)):
-        prompts = text or (row["text"] for row in rows)
-        if not text:
-            at_keyboard(text, input_file)
-        written(model, prompts, ways, helped, whole=not chat)
+        helped["assistant"] = asking.model(assistant)
+    if stream or (stream is None and shown_in_pieces(ways, asking)):
+        at_keyboard(asking.texts, asking.input_file)
+        written(model, asking.texts or (row["text"] for row in rows), ways, helped, whole=not chat)
         return
-    if text:
+    if asking.texts:
         one_thread_for_little(model)
-        answers: Iterable[tuple[str, GeneratedText | None]] = zip(
-            text, model(list(text), decoding=ways, **helped), strict=True
-        )
+        made = model(list(asking.texts), decoding=ways, **helped)
+        answers: Iterable[tuple[str, GeneratedText | None]] = zip(asking.texts, made, strict=True)
     else:
-        found = answers_of(
-            model,
-            rows,
-            itemgetter("text"),
-            {"decoding": ways, **helped},
-            texts=text,
-            input_file=input_file,
-            batch=batch,
-        )
+        found = asking.answers(model, rows, itemgetter("text"), {"decoding": ways, **helped})
         answers = ((row["text"], answer) for row, answer in found)
-    for line in lines(answers, as_json, tokens):
+    for line in lines(answers, asking.as_json, tokens):
         click.echo(line)
 
 
@@ -138,10 +90,10 @@ def conversing(model: "Model", system: str | None) -> "Chat":
     return Chat.published(model.task, model.checkpoint.generation, system=system)
 
 
-def shown_in_pieces(ways: "Decoding", as_json: bool, input_file: str | None) -> bool:
+def shown_in_pieces(ways: "Decoding", asking: Asking) -> bool:
     """Whether somebody is looking on, and there is one text to look at."""
     one = ways.num_beams == 1 and ways.num_return_sequences == 1
-    return one and not as_json and input_file is None and sys.stdout.isatty()
+    return one and not asking.as_json and asking.input_file is None and sys.stdout.isatty()
 
 
 def written(

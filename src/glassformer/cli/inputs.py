@@ -50,14 +50,18 @@ field_option: Decorator = click.option(
     help="Where a field stands under another name, such as text=review; a table without headings is told "
     "numbers, from 0.",
 )
-batch_option: Decorator = click.option(
-    "--batch",
-    default=256,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many texts are read and answered together.",
-)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+def batch_option(usual: int) -> Decorator:
+    """How many at once; a verb has its own usual number."""
+    return click.option(
+        "--batch",
+        default=usual,
+        show_default=True,
+        type=click.IntRange(min=1),
+        help="How many texts are read and answered together.",
+    )
 
 
 def read_inputs(

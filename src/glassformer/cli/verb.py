@@ -47,9 +47,9 @@ class Asking:
             self.texts, self.input_file, fields, optional=optional, given=given, form=self.form, named=self.named
         )
 
-    def model(self) -> "Model":
-        """The model that answers."""
-        return asked(self.name, self.task, self.device, self.precision)
+    def model(self, name: str | None = None) -> "Model":
+        """The model that answers, or another beside it."""
+        return asked(name or self.name, self.task, self.device, self.precision)
 
     def answers(
         self,
@@ -73,7 +73,7 @@ class Asking:
         )
 
 
-def verb(task: str, argument: str = "text", *, batch: Decorator = batch_option) -> Decorator:
+def verb(task: str, argument: str = "text", *, batch: int = 256) -> Decorator:
     """A command that answers texts, each an `argument`: it takes an Asking, and options of its own by their names."""
     shared = (
         model_option(DEFAULTS[task]),
@@ -81,7 +81,7 @@ def verb(task: str, argument: str = "text", *, batch: Decorator = batch_option) 
         format_option,
         field_option,
         json_option,
-        batch,
+        batch_option(batch),
         device_option,
         precision_option,
     )
