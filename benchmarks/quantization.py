@@ -8,7 +8,6 @@ those of the model that it packs, on 200 prompts of the translator and of the ge
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from turns import processor
+from turns import keep, processor
 
 import glassformer as gf
 from glassformer.data.columns import KindName
@@ -172,9 +171,7 @@ def main() -> None:
         "rows": found,
         "agreement": agreeing,
     }
-    print(json.dumps(report))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    keep(report, arguments.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ with the same tokenizer, of which none ships: they are nearly always right, but 
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from turns import processor
+from turns import keep, processor
 
 import glassformer as gf
 from glassformer.config import TransformerConfig
@@ -141,9 +140,7 @@ def main() -> None:
         "rows": rows,
         "at_once": costs,
     }
-    print(json.dumps(report))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    keep(report, arguments.json)
 
 
 if __name__ == "__main__":

@@ -78,15 +78,18 @@ class Reader:
         assert self.ids is not None, "nothing is held before the first reading"
         return self.ids.shape[1]
 
-    def read_ahead(self, tokens: Sequence[int]) -> None:
-        """Read several tokens of the only row at once; `look` chooses after which of them the logits are."""
+    def read_ahead(self, tokens: Sequence[int], *, each: bool = True) -> None:
+        """Read several tokens of the only row at once; `look` chooses after which of them the logits are.
+
+        Without `each` there are only those after the last one.
+        """
         assert self.ids is not None, "there is nothing to go on with before the first reading"
         target = torch.tensor([tokens], device=self.ids.device)
         self.ids = torch.cat([self.ids, target], dim=1)
         if self.real is not None:
             self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
         self._read(target)
-        self.ahead = self.model.scored(self.hidden, (0, slice(None)))
+        self.ahead = self.model.scored(self.hidden, (0, slice(None) if each else slice(-1, None)))
         self.look(0)
 
     def look(self, place: int) -> None:
@@ -97,8 +100,9 @@ class Reader:
         """Forget the last tokens of the only row, so many."""
         assert self.ids is not None, "there is nothing to forget before the first reading"
         self.cache.crop(count)
-        self.ids = self.ids[:, :-count]
-        self.real = None if self.real is None else self.real[:, :-count]
+        left = self.held - count
+        self.ids = self.ids[:, :left]
+        self.real = None if self.real is None else self.real[:, :left]
 
     def _run(self, target: Tensor, trace: Trace | None) -> None:
         if trace is None:

@@ -14,7 +14,8 @@ from glassformer.decoding.contrastive import Contrastive
 from glassformer.decoding.endings import Endings
 from glassformer.decoding.groups import Groups
 from glassformer.decoding.options import ALONE, Decoding
-from glassformer.decoding.reader import evaluating, left_padded, reader_of
+from glassformer.decoding.prompts import PromptReader
+from glassformer.decoding.reader import Reader, evaluating, left_padded, reader_of
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.sampling import Draw
 from glassformer.decoding.single import Drawn, Single, likeliest
@@ -23,7 +24,7 @@ from glassformer.decoding.watching import Watch
 from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.model import Transformer
-from glassformer.nn.twin import SearchReader
+from glassformer.nn.twin import ModelReader, SearchReader
 from glassformer.text.tokenizer import Tokenizer
 
 
@@ -86,6 +87,7 @@ class Prepared:
         ahead: Ahead | None = None,
     ) -> None:
         self.watch, self.ahead = watch, ahead or Ahead()
+        self.remembering: PromptReader | None = None
         self.model, self.source, self.source_mask = model, batch.source, batch.source_mask
         self.target, self.mask = beginning(batch)
         self.options = in_tokens(options, tokenizer)
@@ -125,17 +127,26 @@ class Prepared:
             reader.read(self.target, self.mask)
             while True:
                 choice = chooser.choose(Prospects(reader, rules, beams=self.options.num_beams > 1))
-                yield from choice.certain
+                try:
+                    yield from choice.certain
+                except GeneratorExit:  # whoever listens has heard enough
+                    self._keep()
+                    raise
                 if not choice.tokens:
+                    self._keep()
                     return
                 if rules is not None:
                     rules.follow(choice.tokens, choice.rows)
                 reader.read_on(choice.tokens, choice.rows)
 
+    def _keep(self) -> None:
+        """Leave what was read to later texts that begin alike."""
+        if self.remembering is not None:
+            self.remembering.keep()
+
     def _reader(self) -> SearchReader:
         """By the model's quick twin, unless somebody watches; and ahead, where that is asked for."""
-        hidden = self.options.contrastive
-        own = reader_of(self.model, self.source, self.source_mask, hidden=hidden, quick=self.watch is None)
+        own = self._own_reader()
         drafter = self._drafter()
         reader: SearchReader = own
         if drafter is not None:
@@ -145,6 +156,17 @@ class Prepared:
         if self.watch is None:
             return reader
         return self.watch.beside(reader, self.model, self.source, self.source_mask)
+
+    def _own_reader(self) -> ModelReader:
+        """Of one text that stands alone a reader that goes on from what the twin has read before."""
+        quick, options = self.watch is None, self.options
+        own = reader_of(self.model, self.source, self.source_mask, hidden=options.contrastive, quick=quick)
+        twin = self.model.quick if quick else None
+        opened = isinstance(own, Reader) and own.model is self.model  # the twin's weights are old ones
+        if twin is None or opened or self.source is not None or len(self.target) > 1 or not options.single:
+            return own
+        self.remembering = PromptReader(twin.prompts, own)
+        return self.remembering
 
     def _drafter(self) -> Drafter | None:
         """Who guesses what follows. A batch of several texts is not read ahead, nor one under edits."""

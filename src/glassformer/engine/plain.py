@@ -5,6 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from glassformer.decoding.prompts import PromptCache, bytes_of_a_token
 from glassformer.decoding.reader import Reader
 from glassformer.engine.layout import effective
 from glassformer.engine.weights import Weights
@@ -57,6 +58,7 @@ class PlainTwin:
                     setattr(part, name, packed)
                     self.size += packed.size
         self.model, self.weights, self.precision = twin, Weights(model), precision
+        self.prompts = PromptCache(bytes_of_a_token(model.config))
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """A copy of a model has no twin: it is prepared anew."""

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
+from glassformer.decoding.prompts import MOST
 from glassformer.engine.native import native
 from glassformer.engine.plain import PlainTwin, packs
 from glassformer.engine.twin import NativeTwin
@@ -39,11 +40,14 @@ class Preparation:
         return f"{self.precision}, {self.size / 2**20:,.1f} MiB packed, {how}"
 
 
-def prepare(model: Transformer, precision: Precision = "auto", *, use_native: bool = True) -> Preparation:
+def prepare(
+    model: Transformer, precision: Precision = "auto", *, use_native: bool = True, prompt_bytes: int = MOST
+) -> Preparation:
     """From now on the model answers by its twin, wherever nothing is learnt and nobody looks.
 
     The weights are packed as they are now; after they change, prepare again. "auto" is bfloat16 where the processor
-    multiplies that, else float32. `use_native` False computes with torch even where the native engine is.
+    multiplies that, else float32. `use_native` False computes with torch even where the native engine is. Up to
+    `prompt_bytes` of keys and values of the latest texts are kept, for those that begin alike.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision is {precision!r}; expected one of {', '.join(map(repr, PRECISIONS))}")
@@ -60,6 +64,7 @@ def prepare(model: Transformer, precision: Precision = "auto", *, use_native: bo
             while not packs(chosen):
                 chosen = LOWER[chosen]
             twin = PlainTwin(model, chosen)
+    twin.prompts.most = prompt_bytes
     model.twin = twin
     return Preparation(precision=chosen, asked=precision, native=isinstance(twin, NativeTwin), size=twin.size)
 

@@ -88,12 +88,15 @@ class NativeReader:
             self.shortlist = Shortlist(*shape, self.decoder.native.vocabulary, self.threads)
         return self.shortlist.of(self.room[self.place :], totals)
 
-    def read_ahead(self, tokens: Sequence[int]) -> None:
-        """Read several tokens of the only row at once; `look` chooses after which of them the logits are."""
+    def read_ahead(self, tokens: Sequence[int], *, each: bool = True) -> None:
+        """Read several tokens of the only row at once; `look` chooses after which of them the logits are.
+
+        Without `each` there are only those after the last one.
+        """
         assert self.past is not None, "there is nothing to go on with before the first reading"
         if self.ids is not None:
             self.ids = [[*self.ids[0], *tokens]]
-        self._read(self.past, Texts([len(tokens)], list(tokens), None, None, (1, len(tokens))), each=True)
+        self._read(self.past, Texts([len(tokens)], list(tokens), None, None, (1, len(tokens))), each=each)
 
     def look(self, place: int) -> None:
         """From now on the logits are those after this one of the tokens that were read at once."""
@@ -105,7 +108,7 @@ class NativeReader:
         self.lengths = [length - count for length in self.lengths]
         self.past.crop(self.lengths)
         if self.ids is not None:
-            self.ids = [self.ids[0][:-count]]
+            self.ids = [self.ids[0][: self.lengths[0]]]
 
     def _begin(self, texts: Texts) -> None:
         self.past = self.decoder.past(texts, self.source, keeps=True)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from glassformer.decoding.prompts import PromptCache, bytes_of_a_token
 from glassformer.decoding.reader import UNBOUNDED
 from glassformer.engine.layout import Packer
 from glassformer.engine.native import NativePast, NativeSource
@@ -27,6 +28,7 @@ class NativeTwin:
         self.size = sum(linear.size for linear in packer.packed.values())
         self.limit = None if model.config.positions in UNBOUNDED else model.config.max_positions
         self.weights = Weights(model)
+        self.prompts = PromptCache(bytes_of_a_token(model.config))
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         """A copy of a model has no twin: it is prepared anew."""

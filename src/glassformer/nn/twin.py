@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -78,8 +78,11 @@ class ModelReader(SearchReader, Protocol):
         """How many it can hold; None: as many as come."""
         ...
 
-    def read_ahead(self, tokens: Sequence[int]) -> None:
-        """Read several tokens of the only row at once; `look` chooses after which of them the logits are."""
+    def read_ahead(self, tokens: Sequence[int], *, each: bool = True) -> None:
+        """Read several tokens of the only row at once; `look` chooses after which of them the logits are.
+
+        Without `each` there are only those after the last one.
+        """
         ...
 
     def look(self, place: int) -> None:
@@ -95,6 +98,7 @@ class Twin(Protocol):
     """A model's quicker twin: the same numbers, none of the steps between."""
 
     precision: str  # that its weights are packed in
+    prompts: Any  # the readers of its latest texts, see decoding/prompts.py
 
     def answer(
         self,

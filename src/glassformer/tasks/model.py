@@ -10,6 +10,7 @@ import torch
 
 from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
+from glassformer.decoding.prompts import MOST
 from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
 from glassformer.engine.rounding import parted_weights
 from glassformer.errors import InputError
@@ -278,12 +279,14 @@ class Model:
             raise InputError(f"{why}, but this model writes no text: its head is {self.config.head}")
         return self.task
 
-    def prepare(self, precision: Precision = "auto") -> Preparation:
+    def prepare(self, precision: Precision = "auto", *, prompt_bytes: int = MOST) -> Preparation:
         """Pack the weights for quick answers: "float32", "bfloat16", "int8", "int4", or "auto", as suits the processor.
 
-        At float32 the answers stay the same. A trace is always the model's own, in the numbers of its weights.
+        At float32 the answers stay the same. A trace is always the model's own, in the numbers of its weights. A text
+        that begins as an earlier one is read from where they differ; up to `prompt_bytes` of keys and values are kept
+        for that.
         """
-        preparation = prepare(self.transformer, precision)
+        preparation = prepare(self.transformer, precision, prompt_bytes=prompt_bytes)
         if preparation.note is not None:
             warnings.warn(preparation.note, stacklevel=2)
         return preparation
