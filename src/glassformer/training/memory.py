@@ -1,8 +1,8 @@
 """Memory that every step of a training asks for stays with the process between two steps.
 
 The tensors of a step are as large in every step. The C library hands large pieces back to the system as soon as they
-are free, and the system then makes them anew, page by page and all zeros: with a vocabulary of 8,000 that is a quarter
-of a small model's time.
+are free, and the system then makes them anew, page by page and all zeros: of a small model with 8,000 tokens that is
+a fifth of the time (benchmarks/step_costs.py).
 """
 
 import ctypes

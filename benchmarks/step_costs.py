@@ -1,0 +1,124 @@
+"""Two things that a training step costs beside its products: drawing what drops out, and pages of memory.
+
+    python benchmarks/step_costs.py [--threads N] [--rounds N] [--json FILE]
+
+Prints nanoseconds a number of our dropout and of torch's, and milliseconds of processor time a step of a small GPT-2
+(4 layers of 192, 64 x 64 tokens, bfloat16) with its memory kept from step to step and handed back each time, for a
+small and a large vocabulary. Medians of the rounds, taken in turn.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu import Blocks, gpt2
+from torch.nn import functional
+from turns import keep, processor
+
+from glassformer.model import Transformer
+from glassformer.nn.dropout import dropped
+from glassformer.training import loop
+from glassformer.training.loss import TokenLoss
+from glassformer.training.recipe import TrainingTable
+
+NUMBERS, SHARE = 32 * 12 * 64 * 64, 0.1
+VOCABULARIES = (65, 8000)
+STEPS = 8
+
+
+def spent(work: Callable[[], Any]) -> float:
+    """Seconds of processor time."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def dropouts(rounds: int) -> list[dict[str, Any]]:
+    """Nanoseconds a number, ours and torch's."""
+    lines = []
+    for kind in (torch.float32, torch.bfloat16):
+        x = torch.ones(NUMBERS, dtype=kind)
+        ways = {"ours": lambda x=x: dropped(x, SHARE), "torch": lambda x=x: functional.dropout(x, SHARE)}
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        with loop.kept_memory(x.device):  # as in a training
+            for _ in range(rounds + 1):
+                for name, way in ways.items():
+                    found[name].append(1e9 * spent(way) / NUMBERS)
+        middles = {name: statistics.median(values[1:]) for name, values in found.items()}
+        lines.append({"numbers": str(kind).removeprefix("torch."), **middles})
+    return lines
+
+
+@contextmanager
+def handed_back(_: torch.device) -> Iterator[None]:
+    """What the C library does of its own accord."""
+    yield
+
+
+def point(size: int, kept: bool) -> float:
+    """Seconds of processor time a step, in a process whose memory nobody else has used."""
+    torch.manual_seed(0)
+    if not kept:
+        loop.kept_memory = handed_back
+    model = Transformer(gpt2(n_embd=192, n_layer=4, n_head=4, vocab_size=size, n_positions=128))
+    table = TrainingTable(max_steps=STEPS, learning_rate=1e-4, warmup_steps=0, precision="bfloat16", log_every=1)
+    return statistics.median(list(steps(model, table, size))[2:])  # the first ones set up
+
+
+def pages(rounds: int, threads: int) -> list[dict[str, Any]]:
+    """Milliseconds a step, with memory kept and handed back."""
+    lines = []
+    for size in VOCABULARIES:
+        found: dict[str, list[float]] = {"kept": [], "handed back": []}
+        for _ in range(rounds):
+            for name, values in found.items():
+                told = json.dumps([size, name == "kept"])
+                command = [sys.executable, __file__, "--threads", str(threads), "--point", told]
+                values.append(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+        lines.append({"vocabulary": size, **{name: 1e3 * statistics.median(values) for name, values in found.items()}})
+    return lines
+
+
+def steps(model: Transformer, table: TrainingTable, vocabulary: int) -> Iterator[float]:
+    """Seconds of processor time of each step."""
+    last = time.process_time()
+    for _ in loop.train(model, Blocks(64, 64, STEPS, vocabulary), table, objective=TokenLoss()):
+        now = time.process_time()
+        yield now - last
+        last = now
+
+
+def main() -> None:
+    """Both tables, and one line of JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.point:
+        print(point(*arguments.point))
+        return
+    drawn, paged = dropouts(arguments.rounds), pages(arguments.rounds, arguments.threads)
+    for line in drawn:
+        print(f"dropout, {line['numbers']:9} ours {line['ours']:5.2f} ns a number, torch {line['torch']:5.2f}")
+    for line in paged:
+        kept, back = line["kept"], line["handed back"]
+        print(f"a step, vocabulary {line['vocabulary']:5}: memory kept {kept:5.0f} ms, handed back {back:5.0f} ms")
+    made = {"benchmark": "step_costs", "processor": processor(), "threads": arguments.threads}
+    keep({**made, "dropout": drawn, "pages": paged}, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
