@@ -10,8 +10,8 @@ STEPS = 1 << 16  # shares that a random number of 16 bits can tell apart
 def dropped(x: Tensor, share: float) -> Tensor:
     """Each number of x zero with probability `share`, else 1 / (1 - share) as large, so that the mean stays.
 
-    On a processor a number's fate is 16 random bits, and one draw serves four numbers: torch's own draws for each, which
-    takes about twice as long. The share is rounded to a multiple of 2^-16, and so is what makes up for it.
+    On a processor a number's fate is 16 random bits, and one draw serves four numbers: torch's own draws for
+    each, which takes about twice as long. The share is rounded to a multiple of 2^-16, and so is what makes up for it.
     """
     if x.device.type != "cpu":
         return functional.dropout(x, share)
