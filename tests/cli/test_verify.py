@@ -77,6 +77,7 @@ def test_what_is_over_its_bound_ends_with_one(call: Call, monkeypatch: pytest.Mo
         (("worked-example", "--texts", "nowhere.txt"), "nowhere.txt"),
         (("worked-example", "I love data", "--transformers"), "this library's own"),
         (("minilm-l6", "a", "--beams", "2"), "writes no text"),
+        (("worked-example", "I", "--penalty-alpha", "0.5"), "contrastive search weighs the top_k likeliest"),
         (("nothing-of-the-kind", "a"), "nothing-of-the-kind"),
     ],
 )

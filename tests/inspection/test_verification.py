@@ -76,7 +76,12 @@ def test_every_class_of_one_stack(family: str, name: str, tmp_path: Path) -> Non
     concluded = () if head in ("hidden", "masked-language-model") else ("answer",)
     within(all_of(model), *(WROTE if head == "language-model" else (*READ, *concluded)))
     if head == "language-model":
-        within(all_of(model, num_beams=3), *WROTE, "beams")
+        for search in ({"num_beams": 3}, GROUPS, CONTRASTIVE):
+            within(all_of(model, **search), *WROTE, "tree")
+
+
+GROUPS: dict[str, Any] = {"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5}
+CONTRASTIVE: dict[str, Any] = {"penalty_alpha": 0.6, "top_k": 3}
 
 
 @pytest.mark.parametrize(("family", "name"), PAIR_CASES, ids=[name for _, name in PAIR_CASES])
@@ -88,7 +93,7 @@ def test_every_class_of_a_pair(family: str, name: str, tmp_path: Path) -> None:
     config = theirs.config
     model = Model(load_transformer(tmp_path), words(pairs.VOCABULARY, special_of(config)))
     if model.config.head == "language-model":
-        beams = ("beams",) if model.task.decoding.num_beams > 1 else ()  # type: ignore[union-attr]
+        beams = ("tree",) if model.task.decoding.num_beams > 1 else ()  # type: ignore[union-attr]
         within(all_of(model), *WROTE, *beams)
     else:
         within(all_of(model), *READ, *(() if model.config.head == "hidden" else ("answer",)))

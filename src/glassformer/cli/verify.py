@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from glassformer.cli.decoding import decoding_options, said
 from glassformer.cli.inputs import as_line, field_option, format_option, read_inputs
 from glassformer.cli.options import chosen_device, one_thread_for_little
 from glassformer.errors import InputError
@@ -37,8 +38,7 @@ WITHOUT = "transformers is not installed; pip install glassformer[test] brings i
     type=click.Choice(["float32", "float64"]),
     help="Raise the weights to it first; in float64 every difference may be 1e-10. [default: as the model is]",
 )
-@click.option("--beams", "--num-beams", "num_beams", type=click.IntRange(min=1), help="Search with so many beams.")
-@click.option("--max-new-tokens", type=click.IntRange(min=1), help="Longest output of a model that writes.")
+@decoding_options("num_return_sequences", "beyond_source")
 @click.option("--to", "target_language", help="What language to translate into, for models of many.")
 @click.option("--window", type=click.IntRange(min=1), help="Tokens read at once, for models that read in windows.")
 @click.option(
@@ -82,7 +82,7 @@ def verify(
     rows = read_inputs(text, input_file, fields, optional=optional, given=given, form=form, named=named)
     reference, why = reference_of(model, beside)
     left_out = [] if why is None else [("transformers", why)]
-    asked = {option: value for option, value in options.items() if value is not None}
+    asked = said(options)
     found = verified(model, texts_of(rows, fields), reference=reference, left_out=left_out, **asked)
     if not found.texts:
         raise InputError("there is no text to verify; give one, or --texts with a file of them")

@@ -25,7 +25,7 @@ WHATS: Mapping[str, str] = {
     "tokenization": "each merge or match walked, against the tokenizers library",
     "formulas": "every step recomputed in NumPy float64 from its inputs",
     "answer": "from the last step to the answer, in NumPy float64",
-    "beams": "the beam search's tree made anew: sums, ranks, what was kept",
+    "tree": "the tree of a search made anew: sums, penalties, ranks, what was kept",
     "cache": "what each run was given is what an earlier one made",
     "fast": "fused attention, against the glass path",
     "cached": "token by token with a cache, against all at once",
@@ -182,8 +182,8 @@ def grouped(found: Sequence[Verification]) -> dict[str, list[Check]]:
 
 def kind_of(name: str) -> str:
     """What a check is of."""
-    if name.startswith("beams."):
-        return "beams"
+    if name.startswith(("beams.", "contrastive.")):
+        return "tree"
     if name.startswith("handed on"):
         return "cache"
     return "answer" if name.startswith(("answer", "token ")) else "formulas"
