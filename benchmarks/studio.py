@@ -358,6 +358,8 @@ def checked(folder: Path, axe: str) -> dict[str, list[str]]:
     """Every view's violations, light and dark, as wide as a laptop and as a phone."""
     found: dict[str, list[str]] = {}
     with studio() as running, browser() as driver:
+        still = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # a colour on its way is no colour to judge
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": still})
         for title, state in addresses():
             driver.get("about:blank")
             driver.get(f"{running.address}#{urlencode(state)}")

@@ -15,7 +15,9 @@ from fastapi.testclient import TestClient
 import glassformer as gf
 from glassformer.glass.trace import Trace
 from glassformer.glass.update import AdamW
+from glassformer.show.page import peak
 from glassformer.studio.front import STATIC
+from glassformer.studio.kept import thinned
 from glassformer.studio.values import numbers
 from glassformer.tasks.model import Model
 
@@ -89,6 +91,15 @@ def test_a_part_is_that_part(client: TestClient) -> None:
         refused = client.get(f"/api/runs/{run['run']}/values/{name}", params={"part": part})
         assert refused.status_code == 400
         assert len(refused.json()["error"]) > 20
+
+
+def test_full_colour_of_a_large_step_is_found_by_some_of_its_numbers() -> None:
+    table = torch.randn(2000, 1000, generator=torch.Generator().manual_seed(0))
+    few = thinned(table)
+    assert 100_000 < few.numel() <= 200_000
+    assert peak(few) == pytest.approx(peak(table), rel=0.02)
+    assert {place % 1000 for place in range(0, table.numel(), table.numel() // few.numel())} == set(range(1000))
+    assert torch.equal(thinned(table[:100]), table[:100])
 
 
 def test_too_many_numbers_at_once_are_refused(client: TestClient) -> None:

@@ -21,6 +21,7 @@ from glassformer.studio.searches import Searched
 from glassformer.studio.shelf import Opened, Shelf
 from glassformer.studio.streams import tokens
 from glassformer.studio.takes import RESIDUAL, TAKES, At, taken
+from glassformer.studio.texts import Name, Words
 from glassformer.studio.touch import EditAsked, edits_of
 from glassformer.studio.trainings import Trainings
 from glassformer.studio.understand import OVER_TOKENS, attributed, differing, layered
@@ -35,14 +36,14 @@ class Asked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: str
-    task: str | None = None
-    text: str
-    context: str | None = None
+    model: Name
+    task: Name | None = None
+    text: Words
+    context: Words | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     edits: list[EditAsked] = Field(default_factory=list, max_length=64)
     first: bool = False  # of a text that goes on, only the run that makes its first token
-    target: str | None = None  # the answer that is wanted: a step of training on it
+    target: Words | None = None  # the answer that is wanted: a step of training on it
     learning_rate: float | None = Field(default=None, gt=0)
 
     def wish(self, opened: Opened) -> Wish:
@@ -63,10 +64,10 @@ class TrainingAsked(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    recipe: str
-    data: list[str] = Field(min_length=1)
-    probe: str | None = None
-    target: str | None = None  # what is wanted of the probe
+    recipe: Words
+    data: list[Name] = Field(min_length=1)
+    probe: Words | None = None
+    target: Words | None = None  # what is wanted of the probe
     held: bool = False  # before the first step
 
 
@@ -102,7 +103,14 @@ def create_app(*, own_files: bool = True) -> FastAPI:
     def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part != "body")
-        return JSONResponse({"error": f"{where}: {first['msg']}"}, status_code=400)
+        sentence = first["msg"].removeprefix("Value error, ")
+        return JSONResponse({"error": f"{where}: {sentence}" if where else sentence}, status_code=400)
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> JSONResponse:
+        """Something that nobody foresaw: the page says so and stays as it is; the server's own log has the rest."""
+        sentence = f"the studio failed at this ({type(error).__name__}); what happened is printed where it was started"
+        return JSONResponse({"error": sentence}, status_code=500)
 
     @app.get("/api/models")
     def models() -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from glassformer.tasks.rewriting import Rewriting
 
 TOP = 8  # likeliest outcomes that are listed
 OTHERS = 5  # and beside each token of an answer
+ENOUGH = 200_000  # numbers that say how large those of a step are
 SMALL = (24, 16)  # rows and columns of a matrix that is written out beside others
 PROBABILITIES = "head.probabilities"
 
@@ -136,9 +137,10 @@ class Kept:
         return self.trace.parameters[name] if name in self.trace.parameters else self.step(name).value
 
     def peak(self, name: str) -> float:
-        """What full colour means in a step or parameter."""
+        """What full colour means in a step or parameter; of very many numbers, by some of them all over it."""
         if name not in self.peaks:
-            self.peaks[name] = peak(self.value(name))
+            shares = name in self.trace and self.trace[name].key in SHARES
+            self.peaks[name] = 1.0 if shares else peak(thinned(self.value(name)))
         return self.peaks[name]
 
     def written(self) -> list[dict[str, Any]]:
@@ -215,6 +217,12 @@ class Kept:
             own["probability"] = math.exp(node.log_probability)
             own["figures"] = " ".join(tree.figures(node).split())
         return {"answer": found.answer, "says": tree.says, **told}
+
+
+def thinned(value: Tensor) -> Tensor:
+    """Of a large tensor as many numbers as say how large they are: a colour waits for no more."""
+    every = -(-value.numel() // ENOUGH)
+    return value.reshape(-1)[:: every + (every + 1) % 2] if every > 1 else value  # an odd stride meets every column
 
 
 def written_out(matrix: Matrix) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from glassformer.tasks.generation import WATCHED, Generation
 from glassformer.tasks.wanted import read_target
 
 ROOM = 2 * 2**30  # bytes of numbers that are kept; the oldest runs make room
-LONGEST = 100_000  # characters of a text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +37,6 @@ class Wish:
     first: bool = False
     target: str | None = None
     learning_rate: float | None = None
-
-    def __post_init__(self) -> None:
-        for given in (self.text, self.context or "", self.target or ""):
-            if len(given) > LONGEST:
-                raise InputError(f"the text has {len(given):,} characters; {LONGEST:,} at most can be looked at")
 
     @property
     def given(self) -> tuple[str, ...]:

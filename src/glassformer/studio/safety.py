@@ -21,6 +21,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 COOKIE = "glassformer_token"
+MOST = 8 * 2**20  # bytes of what is asked: a text and its changes; files are counted where they are received
 HEADERS = (
     (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
      b"frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
@@ -77,7 +78,7 @@ class Guard:
             return 403, f"a page of {origin} asked; only the studio's own page may"
         if self.token is not None and not self.knows(headers, scope):
             return 401, "this studio is open to others and asks for its token; open the address that it printed"
-        return None
+        return too_much(headers) if scope["method"] == "POST" else None
 
     def hosts(self) -> set[str]:
         """The names under which this machine's own browser asks."""
@@ -112,6 +113,16 @@ class Guard:
             await send(message)
 
         return sending
+
+
+def too_much(headers: dict[str, str]) -> tuple[int, str] | None:
+    """What is said of a request that is too long, or that does not say how long it is."""
+    length = headers.get("content-length", "")
+    if not length.isdecimal():
+        return 411, "the request does not say how long it is; send its content-length"
+    if int(length) > MOST:
+        return 413, f"the request has more than {MOST // 2**20} MiB; give a shorter text"
+    return None
 
 
 async def said(send: Send, status: int, sentence: str) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from glassformer.errors import InputError
 from glassformer.glass.edits import AnyEdit, mean, patch, replace, steer, weight, zero
 from glassformer.studio.shelf import Opened
+from glassformer.studio.texts import Name, Words
 from glassformer.studio.words import row_of
 
 PLACES = ("head", "neuron", "position", "key_position")
@@ -19,17 +20,17 @@ class EditAsked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["zero", "mean", "replace", "patch", "steer", "weight", "word"]
-    name: str
+    name: Name
     head: int | None = None
     neuron: int | None = None
     position: int | None = None
     key_position: int | None = None
     row: int | None = None
     column: int | None = None
-    word: str | None = None  # weight: names the row of an embedding; word: whose row becomes that of `text`
+    word: Words | None = None  # weight: names the row of an embedding; word: whose row becomes that of `text`
     to: float | None = None
-    text: str | None = None  # patch: where the value comes from; steer: what to go towards
-    away: str | None = None  # steer: what to go away from
+    text: Words | None = None  # patch: where the value comes from; steer: what to go towards
+    away: Words | None = None  # steer: what to go away from
     strength: float = 1.0
 
 

@@ -243,7 +243,7 @@ class Tokenizer:
             for word, (start, end) in self.backend.pre_tokenizer.pre_tokenize_str(self._normalized(text)):
                 if word not in vocabulary:
                     raise InputError(
-                        f"{word!r} (characters {start} to {end} of {text!r}) is not in the vocabulary, "
+                        f"{cited(word)} (characters {start} to {end} of {cited(text)}) is not in the vocabulary, "
                         f"which is closed; use its words: {self._some_words()}"
                     )
 
@@ -258,6 +258,11 @@ class Tokenizer:
         words = [token for token in known if token not in self.parts.values()]
         left = len(words) - most
         return " ".join(words[:most]) + (f" and {left} more" if left > 0 else "")
+
+
+def cited(text: str, most: int = 80) -> str:
+    """A text in quotes; of a long one its beginning."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r} and so on"
 
 
 def _together(texts: Sequence[str], pairs: Sequence[str] | None) -> list[Any]:

@@ -31,8 +31,8 @@ export function showAnswer(box, run) {
         el(
           "div",
           { class: "sides" },
-          el("div", { class: "before" }, el("h3", {}, "before"), one(run.before)),
-          el("div", { class: "after" }, el("h3", {}, "after the change"), one(run)),
+          el("div", { class: "before" }, el("h2", { class: "side" }, "before"), one(run.before)),
+          el("div", { class: "after" }, el("h2", { class: "side" }, "after the change"), one(run)),
         ),
       ]
     : [one(run), ...(run.written.length ? [el("p", { class: "tokens" }, run.written.map(word))] : [])];

@@ -120,7 +120,7 @@ function writing(run, found) {
 function labels(run, found) {
   const chosen = (label) => found.chosen.includes(label);
   const rows = found.scores.map((each) => el("tr", { class: chosen(each.label) ? "chosen" : null }, el("th", { scope: "row" }, each.label), cell(each.logit), each.probability === null ? null : [share(each.probability), el("td", {}, el("meter", { min: 0, max: 1, value: each.probability, "aria-label": each.label }))]));
-  const heads = ["label", "logit", ...(found.choice === "number" ? [] : ["probability", ""])];
+  const heads = ["label", "logit", ...(found.choice === "number" ? [] : ["probability", "as a bar"])];
   return [table("labels", heads, rows, "The labels"), el("h3", {}, "the answer"), el("p", { class: "whole" }, run.answer.said)];
 }
 

@@ -63,7 +63,7 @@ function box(run, { part, kind, steps }) {
   const title = kind === "stream" ? "⊕" : kind === "norm" ? "norm" : PARTS[own] || (part.includes(".") ? own.replaceAll("_", " ") : "");
   const link = (name) => {
     const step = run.byName.get(name);
-    return el("a", { class: step.edited ? "edited" : null, href: address({ view: "map", step: name, head: null, row: null, column: null, word: null }), title: name, "aria-label": name }, step.symbol ? symbol(step.symbol) : el("i", {}, last(name).replaceAll("_", " ")));
+    return el("a", { class: step.edited ? "edited" : null, href: address({ view: "map", step: name, head: null, row: null, column: null, word: null }), title: name }, step.symbol ? [symbol(step.symbol), el("span", { class: "unseen" }, ` ${name}`)] : el("i", {}, last(name).replaceAll("_", " ")));
   };
   return el("div", { class: `part ${kind}` }, title ? el("small", {}, title) : null, el("span", {}, steps.map(link)));
 }

@@ -2,7 +2,7 @@
 
 import { ask, numbers } from "./api.js";
 import { breaking, el, exact, last, percent, symbol, visible } from "./dom.js";
-import { address, state } from "./store.js";
+import { address, place } from "./store.js";
 import { parameter } from "./parameter.js";
 import { draw, heads, layout, matrix, partOf, small, written } from "./tensor.js";
 import { changing } from "./touch.js";
@@ -42,8 +42,8 @@ async function likeliest(run, step, text) {
 }
 
 // What the step was made of, as it stands on a board before the step itself; nothing where a matrix is too large for that.
-async function equation(run, step, view, { text, head }) {
-  if (!step.inputs.length || !small(view)) return [];
+async function equation(run, step, size, { text, head }) {
+  if (!step.inputs.length || !small(size)) return [];
   const terms = await ask(`api/runs/${run.run}/equation/${encodeURIComponent(step.name)}?text=${text}&head=${head}`);
   const drawn = terms.map((term) => (term.sign === undefined ? written(term, run.hidden) : el("span", { class: "sign" }, term.sign)));
   if (!drawn.length) return [];
@@ -58,13 +58,12 @@ function sized(run, step, letters) {
 
 /** Everything about one step, as an element. */
 export async function look(run, name) {
-  const now = state();
-  const [head, text] = [Number(now.head || 0), Number(now.of || 0)];
+  const [head, text] = [place("head"), place("of")];
   const step = run.byName.get(name);
   if (!step) return parameter(run, name);
   const letters = step.axes ? step.axes.split(" ") : [];
   const at = layout(letters);
-  const first = { row: Number(now.row || 0), column: Number(now.column || 0) };
+  const first = { row: place("row"), column: place("column") };
   const span = (axis, most, from) => (axis !== null && step.shape[axis] > most ? `${from}:${from + most}` : ":");
   const part = partOf(step, {
     text,
@@ -72,7 +71,9 @@ export async function look(run, name) {
     rows: span(at.rows, ROWS, first.row),
     columns: span(at.columns, COLUMNS, first.column),
   });
-  const found = await numbers(run.run, name, part);
+  const along = (axis, most) => (axis === null ? 1 : Math.min(step.shape[axis], most));
+  const size = { rows: along(at.rows, ROWS), columns: along(at.columns, COLUMNS) };
+  const [found, terms, likely] = await Promise.all([numbers(run.run, name, part), equation(run, step, size, { text, head }), likeliest(run, step, text)]);
   const view = matrix(found, {
     rowNames: namesOf(run, step, at.rows, text),
     columnNames: namesOf(run, step, at.columns, text),
@@ -88,7 +89,6 @@ export async function look(run, name) {
     pointed = { row: first.row + row, column: first.column + column };
     told(row, column);
   };
-  const [terms, likely] = await Promise.all([equation(run, step, view, { text, head }), likeliest(run, step, text)]);
   if (step.inputs.length && small(view)) tell(0, 0);
   return el(
     "article",

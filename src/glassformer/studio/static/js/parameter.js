@@ -2,7 +2,7 @@
 
 import { ask, numbers, Refused } from "./api.js";
 import { breaking, el, exact } from "./dom.js";
-import { address, go, state } from "./store.js";
+import { address, go, place, state } from "./store.js";
 import { draw, matrix } from "./tensor.js";
 import { changingWeight, changingWord } from "./touch.js";
 import { COLUMNS, links, pager, ROWS } from "./window.js";
@@ -14,7 +14,7 @@ export async function parameter(run, name) {
   const shape = run.parameters[name];
   if (!shape) return el("p", { class: "note" }, `This run has no step called ${name}. Choose one from the list.`);
   const now = state();
-  const first = { row: Number(now.row || 0), column: Number(now.column || 0) };
+  const first = { row: place("row"), column: place("column") };
   const at = { rows: shape.length > 1 ? 0 : null, columns: shape.length - 1 };
   const parts = shape.map((size, axis) => {
     const [most, from] = axis === at.rows ? [ROWS, first.row] : [COLUMNS, first.column];
@@ -22,10 +22,10 @@ export async function parameter(run, name) {
   });
   const whole = shape.length < 2 || shape[0] <= ROWS;
   const start = whole ? 0 : first.row;
-  const place = encodeURIComponent(name);
+  const called = encodeURIComponent(name);
   const [found, words] = await Promise.all([
     numbers(run.run, name, parts.join(",")),
-    TABLES.includes(name) ? ask(`api/runs/${run.run}/words/${place}?start=${start}`) : [],
+    TABLES.includes(name) ? ask(`api/runs/${run.run}/words/${called}?start=${start}`) : [],
   ]);
   const rowNames = words.length ? [...Array(start), ...words] : null;
   const view = { ...matrix(found, { rowNames, share: false, hidden: run.hidden, firstRow: start, firstColumn: first.column }), here: now.word === undefined ? -1 : first.row - start };
@@ -38,7 +38,7 @@ export async function parameter(run, name) {
     el("h2", {}, breaking(name)),
     el("p", { class: "lead" }, `weights, ${shape.join(" × ")}`),
     links(run, "used by", users),
-    words.length ? wordField(run, place, now.word) : null,
+    words.length ? wordField(run, called, now.word) : null,
     pager(shape, at, first),
     draw(view, (row, column) => {
       pointed = { row: start + row, column: first.column + column };
@@ -50,13 +50,13 @@ export async function parameter(run, name) {
 }
 
 // Find the row of a word: it is then the first that is shown.
-function wordField(run, place, word) {
+function wordField(run, called, word) {
   const field = el("input", { type: "text", value: word || "", "aria-label": "A word", placeholder: "a word" });
   const note = el("span", { class: "note", role: "status" });
   const find = async (event) => {
     event.preventDefault();
     try {
-      const found = await ask(`api/runs/${run.run}/word/${place}?word=${encodeURIComponent(field.value)}`);
+      const found = await ask(`api/runs/${run.run}/word/${called}?word=${encodeURIComponent(field.value)}`);
       go({ row: found.row, column: null, word: found.word });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;

@@ -1,13 +1,20 @@
 // Changing the model: heads switched off, numbers replaced, values taken from another text. Each change is a part of the
 // address, so "back" takes it away again.
 
+import { Refused } from "./api.js";
 import { el } from "./dom.js";
 import { address, go, state } from "./store.js";
 import { heads } from "./tensor.js";
 
 /** The edits that the address says. */
 export function edits(now = state()) {
-  return now.edits ? JSON.parse(now.edits) : [];
+  try {
+    const list = now.edits ? JSON.parse(now.edits) : [];
+    if (Array.isArray(list) && list.every((each) => each && typeof each.kind === "string")) return list;
+  } catch {
+    // said below: what cannot be read is no list either
+  }
+  throw new Refused("the changes that this address names cannot be read; take what follows `edits=` out of it");
 }
 
 const withEdits = (list) => ({ edits: list.length ? JSON.stringify(list) : null });

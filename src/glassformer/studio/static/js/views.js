@@ -6,7 +6,7 @@ import { el, exact, percent } from "./dom.js";
 import { flow } from "./flow.js";
 import { learn } from "./learn.js";
 import { look, namesOf, titled } from "./look.js";
-import { address, state } from "./store.js";
+import { address, place, state } from "./store.js";
 import { understand } from "./understand.js";
 import { walk } from "./walk.js";
 import { bitmap, draw, heads, layout, matrix, partOf } from "./tensor.js";
@@ -85,7 +85,7 @@ async function attention(run) {
   if (!layers.length) return el("p", { class: "note" }, "This run has no attention.");
   const chosen = run.byName.get(state().step || "") || layers[layers.length - 1];
   const step = layers.includes(chosen) ? chosen : layers[layers.length - 1];
-  const head = Number(state().head || 0);
+  const head = Math.min(place("head"), step.shape[1] - 1);
   const grids = await Promise.all(layers.map((layer) => strip(run, layer, step, head)));
   return el("section", { class: "attention" }, el("div", { class: "grids" }, grids), await oneHead(run, step, head));
 }

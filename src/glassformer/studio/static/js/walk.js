@@ -3,7 +3,7 @@
 import { cutting, concluding } from "./ends.js";
 import { el } from "./dom.js";
 import { look } from "./look.js";
-import { address, state } from "./store.js";
+import { address, place } from "./store.js";
 
 const BEGINNING = { side: "text", opening: "A model reads numbers, not letters. So the text is first cut into pieces that the model has a vocabulary of, and each piece becomes its number." };
 const ENDING = { side: "answer", title: "The numbers become the answer", opening: "The model itself ends here: what it made is probabilities. This is how the answer is read off them." };
@@ -23,10 +23,10 @@ export function screens(run) {
 /** The screen that the address says. */
 export async function walk(run) {
   const order = screens(run);
-  const at = Math.min(Math.max(Number(state().at || 0), 0), order.length - 1);
+  const at = Math.min(place("at"), order.length - 1);
   const { chapter, draw } = order[at];
   const opens = at === 0 || order[at - 1].chapter !== chapter;
-  const to = (place) => address({ view: "walk", at: place, step: null, head: null, row: null, column: null });
+  const to = (screen) => address({ view: "walk", at: screen, step: null, head: null, row: null, column: null });
   return el(
     "section",
     { class: "walk" },
