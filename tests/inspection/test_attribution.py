@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import glassformer as gf
 from glassformer.errors import InputError
 from glassformer.glass.changes import Fixed
 from glassformer.glass.place import Place
@@ -313,3 +314,15 @@ def test_what_cannot_be_is_refused_in_one_sentence() -> None:
         attribute(shared("hidden"), text)
     with pytest.raises(InputError, match="has no token"):
         attribute(shared("filling"), text_of("filling"), target="日本")
+
+
+def test_a_model_without_a_task_answers_for_its_numbers() -> None:
+    model = gf.load("minilm-l6")
+    found = attribute(model, "The cat sat.", target=Number("encoder.output", (0, 3)), float64=True)
+    assert found.about == "encoder.output at (0, 3)"
+    assert found.number == pytest.approx(float(model.trace("The cat sat.")["encoder.output"].value[0, 0, 3]), abs=1e-5)
+    assert found.error is not None
+    assert found.error <= 0.01
+    for target in (None, "cat"):
+        with pytest.raises(InputError, match=r"ask about a number of a step with target=Number\(step, place\)"):
+            attribute(model, "The cat sat.", target=target)

@@ -330,6 +330,8 @@ def test_what_cannot_be_is_refused_in_one_sentence() -> None:
     mixed = "encoder.layers.0.self_attention.mixed"
     refused(model, zero("encoder.layers.0.self_atention.mixd"), mixed)
     refused(model, zero("encoder.layers.*.nothing"), "no step fits the pattern", "near it are")
+    refused(model, zero("encoder.layers.0.self_atention"), "near it are encoder.layers.0.self_attention,")
+    refused(model, zero("encoder.layers.1.feedforward"), "encoder.layers.1.feed_forward")
     refused(model, zero(mixed, head=4), "no head 4", "has 4")
     refused(model, zero("encoder.output", head=0), "no head", "B T C")
     refused(model, zero("encoder.output", generation_step=0), "generation_step")

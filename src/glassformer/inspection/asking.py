@@ -16,6 +16,7 @@ from glassformer.tasks.answering import Answering, both
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import Generation
+from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.model import Model
 from glassformer.tasks.reading import batch_of, encoded, limit_of, single, turned
 from glassformer.tasks.rewriting import Rewriting
@@ -44,8 +45,9 @@ def question_of(model: Model, text: Text, asked: Asked | None = None) -> Questio
     """The run in which this answer is made, and the logits that decide it."""
     asked = asked or Asked()
     if isinstance(asked.target, Number):
-        return replace(asking(model, text, replace(asked, target=None)), terms=(), number=asked.target,
-                       words=f"{asked.target.step} at {asked.target.place}")  # fmt: skip
+        plain = asked if isinstance(model.task, Hidden) else replace(asked, target=None)
+        words = f"{asked.target.step} at {asked.target.place}"
+        return replace(asking(model, text, plain), terms=(), number=asked.target, words=words)
     question = asking(model, text, asked)
     if len({(term.position, term.column) for term in question.terms}) < len(question.terms):
         raise InputError(f"{asked.target!r} and {asked.against!r} begin with the same token; name two that differ")
@@ -61,6 +63,18 @@ def asking(model: Model, text: Text, asked: Asked) -> Question:
             found: Question = made(model.task, model.transformer, text, asked)
             return found
     raise InputError("this model has no task and so no answer to ask about; use one that has a head")
+
+
+def rows_asked(task: Hidden, model: Transformer, text: Text, asked: Asked) -> Question:
+    """A number of a step: the rows themselves are all that such a model answers."""
+    if not isinstance(asked.target, Number):
+        raise InputError(
+            "this model has no task and so no answer to ask about; use one that has a head, or ask about a number of a "
+            "step with target=Number(step, place)"
+        )
+    (encoding,) = encoded(task.tokenizer, [text], limit_of(model.config))
+    batch = batch_of(model, task.tokenizer, [encoding])
+    return Question(batch=batch, sides=read_sides(model, text, encoding), terms=(), words="")
 
 
 def classified(task: Classification, model: Transformer, text: Text, asked: Asked) -> Question:
@@ -193,6 +207,7 @@ MAKERS: Mapping[type, Callable[..., Question]] = {
     Classification: classified,
     Tagging: tagged,
     Answering: answered,
+    Hidden: rows_asked,
     Filling: filled,
     Generation: generated,
     Rewriting: rewritten,

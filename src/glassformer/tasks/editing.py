@@ -1,6 +1,6 @@
 """Edits put in force: their names checked against the model's steps, what they need of other texts read."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -47,7 +47,7 @@ def made_ready(edit: StepEdit, steps: Mapping[str, Step], looking: Looking) -> R
     pattern = meant(edit, steps)
     names = chosen(pattern, steps)
     if not names:
-        raise unknown(edit.step, steps)
+        raise unknown(edit.step, [*parts_of(steps), *steps])
     if names == [UNUSED]:
         raise InputError(f"nothing is made from {UNUSED}, so an edit changes no answer; edit head.logits instead")
     for name in names:
@@ -63,6 +63,13 @@ def meant(edit: StepEdit, steps: Mapping[str, Step]) -> str:
         if edit.step.endswith(ending):
             return edit.step + (whole if getattr(edit.place, part) is None else apart)
     return edit.step
+
+
+def parts_of(steps: Iterable[str]) -> list[str]:
+    """The attentions and feed-forwards that may be named alone."""
+    endings = {f"{ending}{apart}": apart for ending, _, apart, _ in USUAL}
+    found = {name.removesuffix(apart) for name in steps for ending, apart in endings.items() if name.endswith(ending)}
+    return sorted(found)
 
 
 def known_steps(model: Transformer) -> dict[str, Step]:

@@ -37,9 +37,12 @@ def encoded(
 ) -> list[Encoding]:
     """Each text cut into tokens; an empty one is refused, and so is a longer one than `limit`, unless it may be cut."""
     for text in texts:
-        for part in (text,) if isinstance(text, str) else text:
-            if not part.strip():
-                raise InputError("the text is empty; give at least one word")
+        pair = isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text)
+        if not pair and not isinstance(text, str):
+            raise InputError(f"the text is {text!r}; expected a text, or a pair of them")
+        parts = (text,) if isinstance(text, str) else text
+        if not all(part.strip() for part in parts):
+            raise InputError("the text is empty; give at least one word")
     encodings = encodings_of(tokenizer, texts)
     if limit is None:
         return encodings
