@@ -4,6 +4,7 @@ import re
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -204,6 +205,25 @@ def test_a_beam_search_is_a_tree(written: GenerationTrace) -> None:
     assert html.count('stroke-width="2.5"') == len(tree.answer) - 1
     assert html.count('opacity=".45"') == sum(node.fate == "dropped" for node in tree.nodes)
     assert f"sum {tree.answer[-1].score:.4f}" in html
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.5}, "4 beams in 2 groups, diversity"),
+        ({"penalty_alpha": 0.6, "top_k": 4}, "Contrastive search among the 4 likeliest, penalty alpha 0.6"),
+    ],
+)
+def test_other_searches_are_drawn_alike(options: dict[str, Any], says: str) -> None:
+    tree = load("worked-example").trace_generation("I love data", keep="head.logits", **options).tree
+    assert tree is not None
+    html = tree._repr_html_()
+    assert html.count("<title>") == len(tree.nodes)
+    assert says in html
+    assert ("group by group" in html) == ("groups" in says)
+    corners = {(node.position, node.rank) for node in tree.nodes}
+    assert len(corners) == len(tree.nodes)  # no box covers another
+    assert f"penalty {tree.answer[-1].penalty:.4f}" in html
 
 
 def test_an_attribution_is_a_strip_of_words() -> None:

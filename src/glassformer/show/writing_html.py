@@ -50,8 +50,9 @@ def row(token: ChosenToken) -> str:
 def tree_parts(tree: SearchTree) -> Iterator[str]:
     """The tree as a drawing, and what its signs mean."""
     yield f"<div style='overflow-x:auto'>{tree_svg(tree)}</div>"
+    grouped = ", group by group" if len({node.group for node in tree.nodes}) > 1 else ""
     says = f"{tree.says[:1].upper()}{tree.says[1:]}"
-    said = f"{says}. From left to right the positions, from top to bottom the rank. {SIGNS}"
+    said = f"{says}. From left to right the positions, from top to bottom the rank{grouped}. {SIGNS}"
     yield f"<div class='note'>{said}</div>"
 
 
