@@ -29,8 +29,8 @@ async function form(say) {
   );
   recipe.value = recipes[kind.value];
   const file = el("input", { type: "file" });
-  const folder = el("input", { type: "text", placeholder: "or a folder on this machine", "aria-label": "Folder" });
-  const probe = el("input", { type: "text", placeholder: "a sentence to look at while it learns", "aria-label": "Sentence to look at" });
+  const folder = el("input", { type: "text", placeholder: "a path on this machine", "aria-label": "Folder" });
+  const probe = el("input", { type: "text", placeholder: "answered after every few steps while it learns", "aria-label": "Sentence to look at" });
   const begin = async () => {
     const data = folder.value ? [folder.value] : [];
     if (file.files[0]) data.push(`train=${await send(file.files[0])}`);
@@ -47,9 +47,15 @@ async function form(say) {
       : null,
     el("p", {}, el("a", { href: address({ train: "worked-example" }) }, "Watch the worked example learn"), ", one step at a time, or train a model of your own:"),
     el("p", { class: "opening" }, "Choose what is to be learnt and a file of examples. The recipe says everything else, and every line of it may be changed."),
-    el("p", {}, el("label", {}, "What is learnt ", kind)),
-    el("p", {}, el("label", {}, "Examples ", file), " ", folder),
-    el("p", {}, el("label", {}, "Probe ", probe)),
+    el(
+      "div",
+      { class: "fields" },
+      el("label", {}, el("span", {}, "What is learnt"), kind),
+      el("label", {}, el("span", {}, "Examples"), file),
+      el("label", {}, el("span", {}, "or a folder"), folder),
+      el("label", {}, el("span", {}, "A sentence to watch"), probe),
+    ),
+    el("h3", {}, "the recipe"),
     recipe,
     el("p", {}, el("button", { class: "go", type: "button", onclick: () => tried(begin, say) }, "Train")),
   );
@@ -105,12 +111,24 @@ async function followed(number, say) {
   slider.addEventListener("input", showProbe);
   stand(described);
 
+  // Records come faster than a screen is drawn anew: it is drawn once for all that came meanwhile.
+  let drawing = 0;
+  const draw = () => {
+    cancelAnimationFrame(drawing);
+    drawing = 0;
+    figures.replaceChildren(...told(seen.latest));
+    chart.replaceChildren(curves(seen.records));
+    showProbe();
+  };
   const take = async (event) => {
-    if (event.kind === "state") stand(await ask(`api/trainings/${number}`));
+    if (event.kind === "state") {
+      draw();
+      stand(await ask(`api/trainings/${number}`));
+    }
     if (event.kind === "waiting" || event.kind === "state") return;
     seen.records.push(event);
-    figures.replaceChildren(...told(seen.latest, event));
-    chart.replaceChildren(curves(seen.records));
+    note(seen.latest, event);
+    drawing ||= requestAnimationFrame(draw);
     if (event.probe && event.probe.weights) {
       const last = Number(slider.value) === seen.probes.length - 1 || !seen.probes.length;
       seen.probes.push(event);
@@ -119,7 +137,6 @@ async function followed(number, say) {
       const line = `step ${event.step}: ${event.probe.said}`;
       const before = samples.firstElementChild;
       if (!before || before.dataset.said !== event.probe.said) samples.prepend(el("li", { "data-said": event.probe.said }, line));
-      showProbe();
     }
     if (event.kind === "checkpoint") stand(await ask(`api/trainings/${number}`));
   };
@@ -146,13 +163,16 @@ async function listen(number, signal, take) {
 }
 
 // The latest of every figure, for a record has only some.
-function told(latest, record) {
+function note(latest, record) {
   latest.set("step", String(record.step));
   for (const name of ["loss", "learning_rate", "gradient_norm"]) {
     if (record[name] !== undefined) latest.set(name.replace("_", " "), short(record[name]));
   }
   const side = record.kind === "test" ? "test" : "dev";
   for (const [name, value] of Object.entries(record.metrics || {})) latest.set(`${side} ${name.replace("_", " ")}`, short(value));
+}
+
+function told(latest) {
   return [...latest].map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)));
 }
 

@@ -4,6 +4,7 @@ import { ask, Refused } from "./api.js";
 import { el, exact, percent, short, visible } from "./dom.js";
 import { address, go, state, wish } from "./store.js";
 
+const SIDES = { encoder: "what the encoder reads", decoder: "what the decoder reads" };
 const MOST = 40; // steps that differ which are listed
 
 /** Attribution on the tokens, the guess of each layer, and the difference to another run. */
@@ -29,7 +30,7 @@ async function attribution(run, now) {
   const query = new URLSearchParams({ method });
   for (const key of ["target", "against", "position"]) if (now[key]) query.set(key, now[key]);
   const choose = el("select", { "aria-label": "Method" }, methods.map((each) => el("option", { selected: each === method }, each)));
-  const field = (key, title) => el("input", { type: "text", size: 10, value: now[key] || "", "aria-label": title });
+  const field = (key, title) => el("input", { type: "text", size: 12, placeholder: key === "target" ? "the one given" : "if you like", value: now[key] || "", "aria-label": title });
   const fields = { target: field("target", "Answer asked about"), against: field("against", "and not"), position: field("position", "Number of the word or token") };
   const form = el(
     "form",
@@ -41,14 +42,15 @@ async function attribution(run, now) {
       },
     },
     el("label", {}, "method ", choose),
-    el("label", {}, "why ", fields.target),
-    el("label", {}, "and not ", fields.against),
-    el("label", {}, "at number ", fields.position),
+    el("label", {}, "why this answer ", fields.target),
+    el("label", {}, "and not that one ", fields.against),
+    el("label", {}, "at word or token number ", fields.position),
     el("button", { class: "tool", type: "submit" }, "ask"),
   );
   const shown = ask(`api/runs/${run.run}/attribution?${query}`).then((found) => [
     el("p", { class: "lead" }, found.said, found.completeness_error === null ? null : `; the shares miss it by ${percent(found.completeness_error)}`),
-    found.sides.map(scored),
+    found.sides.map((side) => [found.sides.length > 1 ? el("h3", {}, SIDES[side.side] || side.side) : null, scored(side)]),
+    el("p", { class: "note" }, "Orange speaks for it, blue against it, as strongly as it is coloured; point at a token for its share."),
   ]);
   return el("article", {}, el("h2", {}, "Which tokens it hangs on"), form, await orSentence(shown));
 }
