@@ -2,7 +2,7 @@
 
 import { numbers } from "./api.js";
 import { beams } from "./beams.js";
-import { el, exact, percent } from "./dom.js";
+import { breaking, el, exact, percent } from "./dom.js";
 import { flow } from "./flow.js";
 import { learn } from "./learn.js";
 import { look, namesOf, titled } from "./look.js";
@@ -135,7 +135,7 @@ async function oneHead(run, step, head) {
   return el(
     "div",
     { class: "one", "data-step": step.name },
-    el("h2", {}, `${step.name}, head ${head}`),
+    el("h2", {}, breaking(step.name), `, head ${head}`),
     el("p", { class: "lead" }, "Each row looks at the columns; its shares add up to one. Point at a row to see where it looks."),
     lines,
     readout,
