@@ -16,7 +16,7 @@ from glassformer.glass.changes import Fixed
 from glassformer.glass.place import Place
 from glassformer.glass.touch import Ready, Touch
 from glassformer.glass.trace import Trace
-from glassformer.inspection import Number, attribute, layers
+from glassformer.inspection import Number, attribute, direct, layers
 from glassformer.inspection.asking import Asked, question_of
 from glassformer.inspection.question import Question
 from glassformer.tasks.model import Model
@@ -326,3 +326,24 @@ def test_a_model_without_a_task_answers_for_its_numbers() -> None:
     for target in (None, "cat"):
         with pytest.raises(InputError, match=r"ask about a number of a step with target=Number\(step, place\)"):
             attribute(model, "The cat sat.", target=target)
+
+
+FILMS = (
+    "One long string of clichés.",
+    "The jabs it employs are short, carefully placed and dead center.",
+    "A charming and often affecting journey.",
+    "It is not a bad film, but nobody will remember it.",
+    "You could not smell this turkey rotting from miles away.",
+    "The piece plays as well as it does thanks in large measure to its cast.",
+)
+
+
+def test_the_shipped_sentiment_model_s_shares_add_up() -> None:
+    model = gf.load("sentiment")
+    for text in FILMS:
+        exact = direct(model, text)
+        assert abs(exact.total - exact.number) <= 1e-5
+        for baseline in ("[MASK]", "zero"):
+            error = attribute(model, text, baseline=baseline).error
+            assert error is not None
+            assert error < 0.01, (text, baseline)
