@@ -1,5 +1,7 @@
 """A trained body made wider answers as before, and has more to learn with."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from glassformer import adapters
 from glassformer.errors import InputError
 from glassformer.pretrained import Checkpoint, load_transformer, save
 from glassformer.shipped import shipped
-from glassformer.surgery import widened
+from glassformer.surgery import averaged, widened
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +57,34 @@ def test_none_is_made_narrower_or_published_wider(translator: Checkpoint) -> Non
     encoder = adapters.load_whole(shipped()["minilm-l6"])
     with pytest.raises(InputError, match="a bert with d_ff 1536 cannot get that"):
         widened(encoder, 4096)
+
+
+def shifted(checkpoint: Checkpoint, by: float) -> Checkpoint:
+    """The same model with every weight moved."""
+    model = copy.deepcopy(checkpoint.transformer)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += by
+    return replace(checkpoint, transformer=model)
+
+
+@pytest.mark.parametrize(("shares", "expected"), [(None, 1.0), ([1.0, 3.0, 0.0], 1.5), ([0.2, 0.0, 0.8], 0.8)])
+def test_the_mean_of_models_is_that_of_their_weights(
+    translator: Checkpoint, shares: list[float] | None, expected: float
+) -> None:
+    models = [shifted(translator, by) for by in (0.0, 2.0, 1.0)]
+    mean = averaged(models, shares)
+    own = dict(translator.transformer.named_parameters())
+    for name, parameter in mean.transformer.named_parameters():
+        torch.testing.assert_close(parameter.double(), own[name].double() + expected, rtol=0, atol=1e-6)
+    assert all(parameter.requires_grad for parameter in mean.transformer.parameters())
+
+
+def test_models_that_do_not_match_have_no_mean(translator: Checkpoint) -> None:
+    wide = widened(translator, translator.transformer.config.d_ff + 4)
+    with pytest.raises(InputError, match="model 2 has other weights than the first"):
+        averaged([translator, wide])
+    with pytest.raises(InputError, match="2 models came with 1 shares"):
+        averaged([translator, translator], [1.0])
+    with pytest.raises(InputError, match="the shares 1, -1 sum to 0"):
+        averaged([translator, translator], [1.0, -1.0])

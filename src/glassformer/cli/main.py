@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("glassformer.cli.train:train", "Train a model by a recipe into a run folder."),
     "evaluate": ("glassformer.cli.evaluate:evaluate", "Score a model on a file of examples."),
     "quantize": ("glassformer.cli.quantize:quantize", "Say what rounding a model's weights costs."),
+    "average": ("glassformer.cli.average:average", "Write a model whose weights are the mean of several."),
     "families": (
         "glassformer.cli.families:families",
         "List the families that are read, and how each was verified.",
