@@ -222,7 +222,9 @@ class Kept:
 def thinned(value: Tensor) -> Tensor:
     """Of a large tensor as many numbers as say how large they are: a colour waits for no more."""
     every = -(-value.numel() // ENOUGH)
-    return value.reshape(-1)[:: every + (every + 1) % 2] if every > 1 else value  # an odd stride meets every column
+    while every > 1 and math.gcd(every, value.shape[-1]) > 1:  # else some columns would never be met
+        every += 1
+    return value.reshape(-1)[::every]
 
 
 def written_out(matrix: Matrix) -> dict[str, Any]:
