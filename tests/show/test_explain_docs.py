@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from glassformer.cli.explain import explain
+from glassformer.decoding.options import Decoding
 
 PAGE = (Path(__file__).parents[2] / "docs" / "explain.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -44,4 +46,6 @@ def test_its_python_runs(tmp_path: Path) -> None:
 
 def test_every_option_that_writes_is_told() -> None:
     told = set(re.findall(r"`(--\w[\w-]*)", PAGE))
-    assert OPTIONS - {"--context", "--model", "--task", "--step"} <= told <= OPTIONS
+    of_writing = {f"--{field.name.replace('_', '-')}" for field in fields(Decoding)} | {"--beams"}  # docs/decoding.md
+    turned_off = {option for option in OPTIONS if option.startswith("--no-")}
+    assert OPTIONS - of_writing - turned_off - {"--context", "--model", "--task", "--step"} <= told <= OPTIONS
