@@ -128,7 +128,7 @@ def section(file: Path) -> Iterator[str]:
     for row in made["rows"]:
         yield f"\n## {row['row'][0].upper()}{row['row'][1:]}"
         yield f"{told}{clock}; {packages}.\n"
-        trains = any(each["name"].startswith(LOOP) for each in row["contestants"])
+        trains = any(each["name"].startswith(TRAINER) for each in row["contestants"])
         yield from (training_table if trains else race_table)(row)
 
 
