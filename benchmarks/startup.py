@@ -66,8 +66,6 @@ def main() -> None:
     packed, as_it_is = (row["median"] for row in rows[2:4])
     print(f"packed weights over the model as it is: {packed / as_it_is:.2f} (aim: at most 1.5)")
     keep({"benchmark": "startup", "python": platform.python_version(), "rows": rows}, arguments.json)
-    if arguments.json:
-        arguments.json.write_text(report + "\n", "utf-8")
 
 
 if __name__ == "__main__":
