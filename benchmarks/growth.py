@@ -64,7 +64,7 @@ def point(told: dict[str, Any]) -> dict[str, float]:
     ids = torch.randint(1000, (told["batch"], told["context"]))
     if told["work"] != "learning":
         model.eval()
-        prepare(model, "float32")
+        prepare(model, "float32", prompt_bytes=0)  # every round reads its prompt
 
     def work() -> None:
         if told["work"] == "learning":

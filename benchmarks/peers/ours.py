@@ -18,7 +18,7 @@ if work == "texts":
 
     model = gf.load(told["model"])
     if told["precision"] != "open":
-        model.prepare(told["precision"])
+        model.prepare(told["precision"], prompt_bytes=0)
     texts, size, beams = told["texts"], told["batch"], told["beams"]
 
     def run() -> int:
@@ -32,7 +32,7 @@ if work == "texts":
 else:
     transformer = pretrained.load_transformer(told["model"], dtype="float32").transformer.eval()
     if told["precision"] != "open":
-        prepare(transformer, told["precision"])
+        prepare(transformer, told["precision"], prompt_bytes=0)  # every turn reads its prompt
     ids = torch.tensor(told["ids"])
 
     def run() -> int:
