@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glassformer.decoding.chooser import best_of, log_probabilities_of
-from glassformer.engine.native import Shortlist
+from glassformer.engine.native import BestFew
 from glassformer.nn.twin import Continuations
 
 
@@ -14,7 +14,7 @@ def by_torch(logits: torch.Tensor, totals: list[float], beams: int, width: int) 
 
 
 def best_of_logits(logits: torch.Tensor, totals: list[float], beams: int, width: int, threads: int) -> Continuations:
-    return Shortlist(len(logits), beams, width, logits.shape[1], threads).of(logits, totals)
+    return BestFew(len(logits), beams, width, logits.shape[1], threads).of(logits, totals)
 
 
 def both(

@@ -45,6 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("glassformer.cli.train:train", "Train a model by a recipe into a run folder."),
     "evaluate": ("glassformer.cli.evaluate:evaluate", "Score a model on a file of examples."),
     "quantize": ("glassformer.cli.quantize:quantize", "Say what rounding a model's weights costs."),
+    "shortlist": (
+        "glassformer.cli.shortlist:shortlist",
+        "Learn which words a translator need weigh for a text.",
+    ),
     "average": ("glassformer.cli.average:average", "Write a model whose weights are the mean of several."),
     "families": (
         "glassformer.cli.families:families",

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
 @to_option
 @decoding_options()
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
+@click.option(
+    "--shortlist",
+    metavar="FILE",
+    help="Write only tokens that this shortlist allows: a file of `glassformer shortlist`, or own: the model's.",
+)
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")
 def translate(
     asking: Asking,
     source_language: str | None,
     target_language: str | None,
     truncate: bool,
+    shortlist: str | None,
     tokens: bool,
     **decoding: Any,
 ) -> None:
@@ -39,6 +45,7 @@ def translate(
     options = {
         "decoding": decoding_of(task.decoding, decoding),
         "truncate": truncate,
+        "shortlist": None if shortlist is None else model.shortlist(shortlist),
         "source_language": source_language,
         "target_language": target_language,
     }

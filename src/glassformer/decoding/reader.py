@@ -24,11 +24,18 @@ class Reader:
 
     A text that stands alone has no end: where its positions do, the rows that fill them are read again from the
     second half of what they hold.
+
+    Only the tokens `allowed` have logits; None: all.
     """
 
     def __init__(
-        self, model: Transformer, memory: Tensor | None = None, source_mask: Tensor | None = None
+        self,
+        model: Transformer,
+        memory: Tensor | None = None,
+        source_mask: Tensor | None = None,
+        allowed: Tensor | None = None,
     ) -> None:
+        self.allowed = allowed
         self.model, self.memory, self.source_mask = model, memory, source_mask
         self.cache = Cache()
         self.sources: Tensor | None = None  # which row of the first reading each row stems from
@@ -89,7 +96,7 @@ class Reader:
         if self.real is not None:
             self.real = torch.cat([self.real, self.real.new_ones(target.shape)], dim=1)
         self._read(target)
-        self.ahead = self.model.scored(self.hidden, (0, slice(None) if each else slice(-1, None)))
+        self.ahead = self._limited(self.model.scored(self.hidden, (0, slice(None) if each else slice(-1, None))))
         self.look(0)
 
     def look(self, place: int) -> None:
@@ -107,10 +114,16 @@ class Reader:
     def _run(self, target: Tensor, trace: Trace | None) -> None:
         if trace is None:
             self._read(target)
-            self.logits = self.model.scored(self.hidden, (slice(None), -1))
+            self.logits = self._limited(self.model.scored(self.hidden, (slice(None), -1)))
             return
         self._noted(target)
-        self.logits = self.model(**self._given(target), trace=trace)[:, -1]
+        self.logits = self._limited(self.model(**self._given(target), trace=trace)[:, -1])
+
+    def _limited(self, logits: Tensor) -> Tensor:
+        """N V -> N V: minus infinity for what is not allowed."""
+        if self.allowed is None:
+            return logits
+        return torch.full_like(logits, -torch.inf).index_copy(1, self.allowed, logits[:, self.allowed])
 
     def _read(self, target: Tensor) -> None:
         self._noted(target)
@@ -151,16 +164,25 @@ class Reader:
 
 
 def reader_of(
-    model: Transformer, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False, quick: bool = True
+    model: Transformer,
+    source: Tensor | None,
+    source_mask: Tensor | None,
+    *,
+    hidden: bool = False,
+    quick: bool = True,
+    allowed: Tensor | None = None,
 ) -> ModelReader:
-    """The source, where there is one, read once: by the model's quick twin, unless it is not to be asked."""
+    """The source, where there is one, read once: by the model's quick twin, unless it is not to be asked.
+
+    Only the tokens `allowed` (N, from the lowest; None: all) may follow.
+    """
     twin = model.quick if quick else None
-    found = None if twin is None else twin.reader(source, source_mask, hidden=hidden)
+    found = None if twin is None else twin.reader(source, source_mask, hidden=hidden, allowed=allowed)
     if found is not None:
         return found
     if source is None:
-        return Reader(model)
-    return Reader(model, model.encode(source, source_mask=source_mask), source_mask)
+        return Reader(model, allowed=allowed)
+    return Reader(model, model.encode(source, source_mask=source_mask), source_mask, allowed)
 
 
 def second_halves(ids: Tensor, real: Tensor | None, limit: int) -> tuple[Tensor, Tensor, Tensor]:

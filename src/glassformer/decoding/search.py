@@ -38,6 +38,7 @@ def search(
     history: list[Candidates] | None = None,
     watch: Watch | None = None,
     ahead: Ahead | None = None,
+    allowed: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
     """The best hypotheses for every row of a batch, best first; those that are drawn in the order of drawing.
 
@@ -45,9 +46,10 @@ def search(
     language model. `ends` are the tokens that close an answer; the `tokenizer` is needed where options are
     texts. Whatever is weighed on the way is written into `history`, if there is one: the whole tree of a beam
     search. With a `watch` all that is read is read a second time, with a trace, and decides nothing. `ahead` names an
-    assistant to read ahead by, and counts what it guessed.
+    assistant to read ahead by, and counts what it guessed. Only the tokens `allowed` may be written, and those that the
+    options force; None: all.
     """
-    prepared = Prepared(model, batch, options, ends, tokenizer, watch, ahead)
+    prepared = Prepared(model, batch, options, ends, tokenizer, watch, ahead, allowed)
     chooser = prepared.chooser(history)
     for _ in prepared.run(chooser):
         pass
@@ -63,13 +65,14 @@ def stream(
     tokenizer: Tokenizer | None = None,
     alternatives: int = 0,
     ahead: Ahead | None = None,
+    allowed: Tensor | None = None,
 ) -> Iterator[Token]:
     """Every token as soon as it is chosen, with the likeliest `alternatives` beside it."""
     if options.num_beams > 1:
         raise InputError(
             f"{options.num_beams} beams agree only at the end; to see tokens come, use num_beams = 1"
         )
-    prepared = Prepared(model, batch, options, ends, tokenizer, ahead=ahead)
+    prepared = Prepared(model, batch, options, ends, tokenizer, ahead=ahead, allowed=allowed)
     return prepared.run(prepared.chooser(alternatives=alternatives))
 
 
@@ -85,6 +88,7 @@ class Prepared:
         tokenizer: Tokenizer | None,
         watch: Watch | None = None,
         ahead: Ahead | None = None,
+        allowed: Tensor | None = None,
     ) -> None:
         self.watch, self.ahead = watch, ahead or Ahead()
         self.remembering: PromptReader | None = None
@@ -92,6 +96,7 @@ class Prepared:
         self.target, self.mask = beginning(batch)
         self.options = in_tokens(options, tokenizer)
         self.limits = limits(batch, self.options, model.config)
+        self.allowed = with_forced(allowed, self.options, model)
         closing = frozenset(ends)
         self.endings = Endings(closing)
         if self.ahead.assistant is not None:
@@ -160,7 +165,14 @@ class Prepared:
     def _own_reader(self) -> ModelReader:
         """Of one text that stands alone a reader that goes on from what the twin has read before."""
         quick, options = self.watch is None, self.options
-        own = reader_of(self.model, self.source, self.source_mask, hidden=options.contrastive, quick=quick)
+        own = reader_of(
+            self.model,
+            self.source,
+            self.source_mask,
+            hidden=options.contrastive,
+            quick=quick,
+            allowed=self.allowed,
+        )
         twin = self.model.quick if quick else None
         opened = isinstance(own, Reader) and own.model is self.model  # the twin's weights are old ones
         if twin is None or opened or self.source is not None or len(self.target) > 1 or not options.single:
@@ -193,6 +205,15 @@ def check_assistant(model: Transformer, assistant: Transformer, options: Decodin
                 f"the assistant's {name} is {getattr(theirs, name)!r} and the model's {getattr(ours, name)!r}; "
                 "give a smaller model of the same kind with the same vocabulary"
             )
+
+
+def with_forced(allowed: Tensor | None, options: Decoding, model: Transformer) -> Tensor | None:
+    """The tokens that may be written, from the lowest, with those that are written whatever may be; None: all."""
+    if allowed is None:
+        return None
+    named = (*options.forced_prefix_ids, options.forced_bos_token_id, options.forced_eos_token_id)
+    forced = [token for token in named if token is not None and token < model.config.vocab_size]
+    return torch.tensor(sorted({*allowed.tolist(), *forced}), device=model.tokens.weight.device)
 
 
 def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[int]:

@@ -108,6 +108,7 @@ SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: wh
     "source_free": (None, [c_void_p]),
     "past_new": (c_void_p, [c_void_p, c_int64, c_int64, c_void_p]),
     "past_free": (None, [c_void_p]),
+    "past_choose": (None, [c_void_p, c_void_p]),
     "past_select": (None, [c_void_p, c_void_p, c_int64]),
     "past_crop": (None, [c_void_p, c_void_p]),
     "step_run": (c_int64, [c_void_p, POINTER(Step)]),
@@ -233,6 +234,11 @@ class NativePast(Owned):
         super().__init__("past", made, needed=2**20, kept=(source,))
         self.stack, self.rows, self.layers = stack, rows, stack.depth if keeps else 1
 
+    def choose(self, output: PackedLinear) -> None:
+        """From now on logits are what this map of some rows of the head makes, in their order."""
+        self.library.past_choose(self.handle, output.handle)
+        self.kept = (*self.kept, output)
+
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order."""
         self.library.past_select(self.handle, (c_int64 * len(rows))(*rows), len(rows))
@@ -271,7 +277,7 @@ class NativePast(Owned):
             raise out_of_memory(len(ids) * (self.stack.entry * self.layers + 64 * self.stack.width))
 
 
-class Shortlist:
+class BestFew:
     """Finds the best continuations of a search's sentences; its room is used again from step to step."""
 
     def __init__(self, rows: int, beams: int, width: int, vocabulary: int, threads: int) -> None:

@@ -81,11 +81,16 @@ class PlainTwin:
         return y
 
     def reader(
-        self, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False
+        self,
+        source: Tensor | None,
+        source_mask: Tensor | None,
+        *,
+        hidden: bool = False,
+        allowed: Tensor | None = None,
     ) -> Reader | None:
         """A reader that has encoded the source."""
         if self.weights.changed:
             return None
         if source is None:
-            return Reader(self.model)
-        return Reader(self.model, self.model.encode(source, source_mask), source_mask)
+            return Reader(self.model, allowed=allowed)
+        return Reader(self.model, self.model.encode(source, source_mask), source_mask, allowed)

@@ -1,15 +1,24 @@
 """The engine's side of a search."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
 from torch import Tensor
 
 from glassformer.data.batch import pad
-from glassformer.engine.native import NativePast, NativeSource, Shortlist
+from glassformer.engine.native import BestFew, NativePast, NativeSource, PackedLinear
 from glassformer.engine.packed import Packed, Texts, texts_of
 from glassformer.nn.twin import Continuations, Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The tokens that alone have logits, from the lowest, and their rows of the head."""
+
+    tokens: list[int]
+    output: PackedLinear
 
 
 class NativeReader:
@@ -17,7 +26,8 @@ class NativeReader:
 
     Rows hold no padding there, and are put in another order by their lists of entries alone: nothing is copied. A row
     that fills all of `limit` positions is read again from the second half of what it holds. Logits stay where the
-    native part wrote them, and it also finds the best of them.
+    native part wrote them, and it also finds the best of them. With `chosen` tokens they are of these alone, and only
+    what leaves the reader speaks of all.
     """
 
     def __init__(
@@ -29,15 +39,17 @@ class NativeReader:
         dtype: torch.dtype,
         threads: int,
         keeps_hidden: bool,
+        chosen: Chosen | None = None,
     ) -> None:
         self.decoder, self.source, self.limit = decoder, source, limit
-        self.dtype, self.threads, self.keeps_hidden = dtype, threads, keeps_hidden
+        self.dtype, self.threads, self.keeps_hidden, self.chosen = dtype, threads, keeps_hidden, chosen
+        self.width = decoder.native.vocabulary if chosen is None else len(chosen.tokens)  # of a row of logits
         self.past: NativePast | None = None
         self.lengths: list[int] = []  # of each row, so far
         self.ids: list[list[int]] | None = None  # of each row; kept only where a row can grow too long
-        self.room = torch.empty(0, decoder.native.vocabulary)  # for the latest logits, and more
+        self.room = torch.empty(0, self.width)  # for the latest logits, and more
         self.place = 0  # the row of them that is asked for, where several tokens of one text were read at once
-        self.shortlist: Shortlist | None = None
+        self.best_few: BestFew | None = None
         self.draft: Draft | None = None
         self.read_rows = torch.empty(0)  # N T C: the last layer's rows of the latest reading, where they are kept
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all
@@ -51,7 +63,12 @@ class NativeReader:
     @property
     def logits(self) -> Tensor:
         """After the last token of each row, in the model's kind of numbers: N V."""
-        return self.room[self.place : self.place + len(self.lengths)].to(self.dtype, copy=True)
+        told = self.room[self.place : self.place + len(self.lengths)].to(self.dtype, copy=True)
+        if self.chosen is None:
+            return told
+        every = told.new_full((len(told), self.decoder.native.vocabulary), -torch.inf)
+        every[:, self.chosen.tokens] = told
+        return every
 
     @property
     def held(self) -> int:
@@ -84,9 +101,12 @@ class NativeReader:
     def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
         """The likeliest continuations; each sentence has `beams` rows side by side, which score `totals` so far."""
         shape = (len(totals), beams, width)
-        if self.shortlist is None or self.shortlist.shape != shape:
-            self.shortlist = Shortlist(*shape, self.decoder.native.vocabulary, self.threads)
-        return self.shortlist.of(self.room[self.place :], totals)
+        if self.best_few is None or self.best_few.shape != shape:
+            self.best_few = BestFew(*shape, self.width, self.threads)
+        found = self.best_few.of(self.room[self.place :], totals)
+        if self.chosen is None:
+            return found
+        return replace(found, tokens=[self.chosen.tokens[place] for place in found.tokens])
 
     def read_ahead(self, tokens: Sequence[int], *, each: bool = True) -> None:
         """Read several tokens of the only row at once; `look` chooses after which of them the logits are.
@@ -112,6 +132,8 @@ class NativeReader:
 
     def _begin(self, texts: Texts) -> None:
         self.past = self.decoder.past(texts, self.source, keeps=True)
+        if self.chosen is not None:
+            self.past.choose(self.chosen.output)
         self.lengths = [0] * len(texts.lengths)
         self._read(self.past, texts)
 
@@ -123,7 +145,7 @@ class NativeReader:
     def _read(self, past: NativePast, texts: Texts, *, each: bool = False) -> None:
         self.place, rows = 0, len(texts.ids) if each else len(texts.lengths)
         if rows > len(self.room):
-            self.room = torch.empty(rows, self.decoder.native.vocabulary)
+            self.room = torch.empty(rows, self.width)
         hidden = self.decoder.read(
             past, texts, self.threads, before=self.lengths, hidden=self.keeps_hidden, logits=self.room, each=each
         )

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from glassformer.decoding.prompts import PromptCache, bytes_of_a_token
 from glassformer.decoding.reader import UNBOUNDED
-from glassformer.engine.layout import Packer
-from glassformer.engine.native import NativePast, NativeSource
+from glassformer.engine.layout import HEAD_PRECISION, Packer, whole
+from glassformer.engine.native import NativePast, NativeSource, PackedLinear
 from glassformer.engine.packed import Packed, Texts, texts_of
-from glassformer.engine.reader import NativeReader
+from glassformer.engine.reader import Chosen, NativeReader
 from glassformer.engine.weights import Weights
 from glassformer.model import Transformer, required
 from glassformer.nn.heads import LanguageHead
@@ -89,9 +89,17 @@ class NativeTwin:
         return NativeSource(self.decoder.native, texts.lengths, memory, self.threads)
 
     def reader(
-        self, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False
+        self,
+        source: Tensor | None,
+        source_mask: Tensor | None,
+        *,
+        hidden: bool = False,
+        allowed: Tensor | None = None,
     ) -> NativeReader | None:
-        """A reader that has encoded the source; None where only the model itself can read."""
+        """A reader that has encoded the source; None where only the model itself can read.
+
+        Of the head only the rows of the tokens `allowed` are multiplied with, packed for this reader.
+        """
         assert self.decoder is not None, "only a model with a decoder writes"
         if self.weights.changed or elsewhere(source):
             return None
@@ -102,8 +110,22 @@ class NativeTwin:
                 return None
             read, limit = self.source(texts), None
         return NativeReader(
-            self.decoder, read, limit=limit, dtype=self.dtype, threads=self.threads, keeps_hidden=hidden
+            self.decoder,
+            read,
+            limit=limit,
+            dtype=self.dtype,
+            threads=self.threads,
+            keeps_hidden=hidden,
+            chosen=None if allowed is None else self.chosen(allowed),
         )
+
+    def chosen(self, allowed: Tensor) -> Chosen:
+        """These rows of the head, packed as all of them are."""
+        assert isinstance(self.model.head, LanguageHead), "only such a head speaks of tokens"
+        weight, bias = whole(self.model.head.output)
+        kind = HEAD_PRECISION.get(self.precision, self.precision)
+        rows, offsets = weight.index_select(0, allowed), None if bias is None else bias.index_select(0, allowed)
+        return Chosen(allowed.tolist(), PackedLinear(rows, offsets, kind))
 
 
 def elsewhere(*given: Tensor | None) -> bool:

@@ -112,10 +112,16 @@ class Twin(Protocol):
         ...
 
     def reader(
-        self, source: Tensor | None, source_mask: Tensor | None, *, hidden: bool = False
+        self,
+        source: Tensor | None,
+        source_mask: Tensor | None,
+        *,
+        hidden: bool = False,
+        allowed: Tensor | None = None,
     ) -> ModelReader | None:
         """A reader that has encoded the source; None where only the model itself can read.
 
-        Without `hidden` it need not keep the last layer's rows.
+        Without `hidden` it need not keep the last layer's rows. Only the tokens `allowed` (N, from the lowest; None:
+        all) have logits, the others minus infinity.
         """
         ...

@@ -11,6 +11,7 @@ import torch
 from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
 from glassformer.decoding.prompts import MOST
+from glassformer.decoding.shortlist import OWN, Shortlist, shortlist_of
 from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
 from glassformer.engine.rounding import parted_weights
 from glassformer.errors import InputError
@@ -81,6 +82,7 @@ class Model:
 
     def __call__(self, text: str | Text | Sequence[Text], context: str | None = None, **options: Any) -> Any:
         """The answer to a text (or to a text and its context); a list gives a list."""
+        options = self._with_shortlist(options)
         if context is not None:
             if not isinstance(text, str):
                 raise InputError("a context goes with one text; for many, give a list of (text, context)")
@@ -271,7 +273,25 @@ class Model:
 
     def stream(self, text: str, **options: Any) -> Iterator[str]:
         """What a model writes, piece by piece as it comes; the options are those of its answers."""
-        return self._writer("a stream was asked for").pieces(self.transformer, text, **options)
+        return self._writer("a stream was asked for").pieces(
+            self.transformer, text, **self._with_shortlist(options)
+        )
+
+    def shortlist(self, name: str | Path | Shortlist = OWN) -> Shortlist:
+        """What alone a translation may be made of: "own" is the file in the model's folder.
+
+        Whoever answers with it many times reads it once: `model(text, shortlist=model.shortlist())`.
+        """
+        if not isinstance(self.task, Translation):
+            raise InputError(
+                "a shortlist says what a translation may be made of, and this model does not translate; leave it out"
+            )
+        return shortlist_of(name, self.checkpoint.folder, self.config)
+
+    def _with_shortlist(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The same options with the shortlist itself in the place of its name."""
+        name = options.get("shortlist")
+        return options if name is None else {**options, "shortlist": self.shortlist(name)}
 
     def _writer(self, why: str) -> Generation | Rewriting:
         """The task, if it writes text."""

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, ClassVar, Self
 
 import torch
+from torch import Tensor
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import IGNORE, Batch, pad
@@ -14,6 +16,7 @@ from glassformer.decoding.options import Decoding
 from glassformer.decoding.pieces import Pieces, alone, cut, pieces
 from glassformer.decoding.records import Candidates, Hypothesis, Token
 from glassformer.decoding.search import search, stream
+from glassformer.decoding.shortlist import Shortlist
 from glassformer.decoding.speculation import Assistant, Drafts, ahead_by
 from glassformer.errors import InputError
 from glassformer.glass.views import Displayed
@@ -186,9 +189,12 @@ class Rewriting:
         tokens: int = 8192,
         truncate: bool = False,
         assistant: Assistant | None = None,
+        shortlist: Shortlist | None = None,
     ) -> list[Rewritten]:
         """What every text is made into, in order; `tokens` bounds what a batch reads at once."""
-        found = self.each(model, texts, decoding, tokens=tokens, truncate=truncate, assistant=assistant)
+        found = self.each(
+            model, texts, decoding, tokens=tokens, truncate=truncate, assistant=assistant, shortlist=shortlist
+        )
         return in_order(found, len(texts))
 
     def each(
@@ -200,22 +206,42 @@ class Rewriting:
         tokens: int = 8192,
         truncate: bool = False,
         assistant: Assistant | None = None,
+        shortlist: Shortlist | None = None,
     ) -> Iterator[tuple[int, Rewritten]]:
         """(number of the text, what it is made into) as they are found, short texts first.
 
-        A smaller model as `assistant` guesses what follows, as in `Generation.each`.
+        A smaller model as `assistant` guesses what follows, as in `Generation.each`. With a `shortlist` the texts of a
+        batch are made of nothing but what their tokens may become.
         """
         decoding = self.decided(decoding)
         one_by_one = assistant is not None or decoding.prompt_lookup_num_tokens is not None
         encoded = self.sources(texts, model.config, truncate=truncate)
         device = model.tokens.weight.device
         for numbers in batches([len(ids) for ids in encoded], 1 if one_by_one else tokens // decoding.rows):
-            batch = self.question([encoded[number] for number in numbers]).to(device)
+            sources = [encoded[number] for number in numbers]
             ahead = ahead_by(assistant, self.tokenizer)
-            found = search(model, batch, decoding, ends=self.ends, tokenizer=self.tokenizer, ahead=ahead)
+            found = search(
+                model,
+                self.question(sources).to(device),
+                decoding,
+                ends=self.ends,
+                tokenizer=self.tokenizer,
+                ahead=ahead,
+                allowed=self.allowed(shortlist, sources),
+            )
             for number, hypotheses in zip(numbers, found, strict=True):
                 told = self.told(hypotheses, decoding.stop_strings)
                 yield number, replace(told, drafts=ahead.drafts) if one_by_one else told
+
+    def allowed(self, shortlist: Shortlist | None, sources: Sequence[Sequence[int]]) -> Tensor | None:
+        """The tokens that these sources may be made into, N; None: all.
+
+        Of one vocabulary for both sides also their own, since names stay as they are.
+        """
+        if shortlist is None:
+            return None
+        own = sources if self.source_tokenizer is self.tokenizer else ()
+        return shortlist.allowed(sources, {*self.ends, *self.tokenizer.special_ids, *chain(*own)})
 
     def stream(
         self,
@@ -224,6 +250,7 @@ class Rewriting:
         decoding: Decoding | None = None,
         *,
         alternatives: int = 0,
+        shortlist: Shortlist | None = None,
         **options: Any,
     ) -> Iterator[Token]:
         """Every token as soon as it is chosen, without beams, with the likeliest `alternatives` beside it."""
@@ -235,6 +262,7 @@ class Rewriting:
             ends=self.ends,
             tokenizer=self.tokenizer,
             alternatives=alternatives,
+            allowed=self.allowed(shortlist, self.sources([text], model.config)),
         )
 
     def pieces(
@@ -245,13 +273,14 @@ class Rewriting:
         *,
         source_language: str | None = None,
         target_language: str | None = None,
+        shortlist: Shortlist | None = None,
         **options: Any,
     ) -> Iterator[str]:
         """The text of an answer as it comes, piece by piece."""
         task = self.between(source_language, target_language)
         decoding = (decoding or self.decoding.streamed).changed(**options)
         (plain,) = self.plain([text])
-        tokens = task.stream(model, plain, alone(decoding))
+        tokens = task.stream(model, plain, alone(decoding), shortlist=shortlist)
         return pieces(tokens, Pieces(self.tokenizer, stop_strings=decoding.stop_strings))
 
     def tree(
@@ -289,6 +318,7 @@ class Rewriting:
         target_language: str | None = None,
         truncate: bool = False,
         assistant: Assistant | None = None,
+        shortlist: Shortlist | None = None,
         **options: Any,
     ) -> list[Rewritten]:
         """`rewrite`, as every task calls it, with options of the decoding by name.
@@ -297,7 +327,10 @@ class Rewriting:
         """
         task = self.between(source_language, target_language)
         decoding = (decoding or self.decoding).changed(**options)
-        return task.rewrite(model, self.plain(texts), decoding, truncate=truncate, assistant=assistant)
+        plain = self.plain(texts)
+        return task.rewrite(
+            model, plain, decoding, truncate=truncate, assistant=assistant, shortlist=shortlist
+        )
 
     def check(
         self,

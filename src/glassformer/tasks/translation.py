@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from glassformer.decoding.options import Decoding
+from glassformer.decoding.shortlist import Shortlist
 from glassformer.model import Transformer
 from glassformer.tasks.rewriting import BEYOND, Rewriting, Rewritten
 
@@ -29,6 +30,7 @@ class Translation(Rewriting):
         *,
         tokens: int = 8192,
         truncate: bool = False,
+        shortlist: Shortlist | None = None,
     ) -> list[Rewritten]:
         """The translation of every text, in order; `tokens` bounds what a batch reads at once."""
-        return self.rewrite(model, texts, decoding, tokens=tokens, truncate=truncate)
+        return self.rewrite(model, texts, decoding, tokens=tokens, truncate=truncate, shortlist=shortlist)

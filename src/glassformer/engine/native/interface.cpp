@@ -98,6 +98,9 @@ Past* past_new(Stack* stack, int64_t rows, int64_t keeps, const Source* source) 
 
 void past_free(Past* past) { delete past; }
 
+// From now on logits are what this map makes, of some rows of the head, in place of the whole head.
+void past_choose(Past* past, const Linear* output) { past->output = output; }
+
 void past_select(Past* past, const int64_t* rows, int64_t count) {
     std::vector<std::vector<int32_t>> chosen(count);
     std::vector<int32_t> sources(count);

@@ -418,9 +418,9 @@ private:
             from = transformed, width = transform->n;
             if (known(stack.ends.transform_norm)) norm = &stack.ends.transform_norm;
         }
-        const Linear& output = *stack.ends.output;
+        const Linear& output = past.output != nullptr ? *past.output : *stack.ends.output;
         const Input input = ready(team, own, from, rows, width, norm, output.kind, nullptr);
-        spread(team, output, input, rows, {step.logits, sizes.vocabulary});
+        spread(team, output, input, rows, {step.logits, output.n});
         team.meet();
     }
 };

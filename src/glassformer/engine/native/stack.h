@@ -113,6 +113,7 @@ struct Past {
     int64_t used = 0;
     const Source* source = nullptr;
     std::vector<int32_t> sources;  // which source each row reads
+    const Linear* output = nullptr;  // the head's rows that are asked for alone; null: all of them
 
     float* at(size_t layer, int32_t entry, int64_t size) const {
         return pages[std::min(layer, pages.size() - 1)][entry / PAGE].as<float>() + entry % PAGE * size;
@@ -124,7 +125,7 @@ struct Step {
     const int64_t *lengths, *ids, *segments;  // segments may be null
     Past* past;
     float *hidden;   // (tokens, C), or null
-    float *logits;   // (rows or tokens, V), or null
+    float *logits;   // (rows or tokens, as many as the head has rows), or null
     int64_t each;    // logits of every token, not of the last one of each row alone
     int64_t threads;
 };
