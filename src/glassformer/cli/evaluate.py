@@ -11,13 +11,16 @@ import click
 from glassformer import __version__
 from glassformer.cli.options import (
     beams_option,
+    bootstrap_option,
     chosen_device,
     decoding_of,
     device_option,
     from_option,
     length_penalty_option,
+    limit_option,
     packed,
     precision_option,
+    task_option,
     to_option,
 )
 from glassformer.cli.progress import Lines, counting, tell_skipped
@@ -45,19 +48,9 @@ ROWS = 30  # groups that are printed; the report has all of them
     help="Examples of what the model does: a table, SQuAD's .json, a .conll, plain text, each also .gz; a pattern in "
     "quotes; hub:OWNER/NAME. Given twice, two plain texts are translations of each other.",
 )
-@click.option(
-    "--task",
-    type=click.Choice(["translation", "summarization"]),
-    help="Which is meant, where a model does both. [default: what it is made for]",
-)
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many examples, the first. [default: all]")
-@click.option(
-    "--bootstrap",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="How many times to resample the examples for a 95 % interval of each figure; 0: no intervals.",
-)
+@task_option
+@limit_option
+@bootstrap_option
 @click.option(
     "--report", "folder", metavar="FOLDER", help="Write report.json and the page report.html there."
 )

@@ -73,6 +73,23 @@ precision_option: Decorator = click.option(
 )
 
 
+task_option: Decorator = click.option(
+    "--task",
+    type=click.Choice(["translation", "summarization"]),
+    help="Which is meant, where a model does both. [default: what it is made for]",
+)
+limit_option: Decorator = click.option(
+    "--limit", type=click.IntRange(min=1), help="Only so many examples, the first. [default: all]"
+)
+bootstrap_option: Decorator = click.option(
+    "--bootstrap",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many times to resample the examples for a 95 % interval of each figure; 0: no intervals.",
+)
+
+
 def chosen_device(name: str) -> str:
     """The device's name for torch."""
     import torch

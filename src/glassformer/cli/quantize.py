@@ -9,7 +9,7 @@ import click
 
 from glassformer.cli.attribute import write_plot
 from glassformer.cli.evaluate import examples_of
-from glassformer.cli.options import from_option, to_option
+from glassformer.cli.options import bootstrap_option, from_option, limit_option, task_option, to_option
 from glassformer.cli.progress import Lines, counting, tell_skipped
 from glassformer.cli.reading import reading_of, reading_options
 from glassformer.errors import InputError
@@ -38,7 +38,7 @@ WORDS = 60  # of a long text that are looked at
     metavar="FILE",
     help="Examples of what the model does, as for `glassformer evaluate`: its figures before and after.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many examples, the first. [default: all]")
+@limit_option
 @click.option(
     "--looked-at",
     "count",
@@ -47,18 +47,8 @@ WORDS = 60  # of a long text that are looked at
     type=click.IntRange(min=1),
     help="How many of the examples are run through the glass, where no TEXT is given.",
 )
-@click.option(
-    "--task",
-    type=click.Choice(["translation", "summarization"]),
-    help="Which is meant, where a model does both. [default: what it is made for]",
-)
-@click.option(
-    "--bootstrap",
-    default=1000,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="How many times to resample the examples for a 95 % interval of each figure; 0: no intervals.",
-)
+@task_option
+@bootstrap_option
 @from_option
 @to_option
 @click.option("--out", "folder", metavar="FOLDER", help="Write the model there with rounded weights, int8 or int4.")

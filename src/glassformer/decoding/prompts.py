@@ -9,7 +9,7 @@ from threading import Lock
 from torch import Tensor
 
 from glassformer.config import TransformerConfig
-from glassformer.nn.twin import Continuations, Draft, ModelReader
+from glassformer.nn.twin import Around, ModelReader
 
 LEAST = 8  # tokens in common that are worth it
 MOST = 2**27  # bytes of keys and values that are kept, unless told otherwise
@@ -67,32 +67,13 @@ def common(one: Sequence[int], other: Sequence[int]) -> int:
     return sum(1 for _ in takewhile(bool, map(eq, one, other)))
 
 
-class PromptReader:
+class PromptReader(Around[ModelReader]):
     """A reader of one text that begins where an earlier one can go on, and is kept for later ones."""
 
     def __init__(self, cache: PromptCache, reader: ModelReader) -> None:
-        self.cache, self.reader = cache, reader  # which has read nothing
+        super().__init__(reader)  # which has read nothing
+        self.cache = cache
         self.ids: list[int] = []  # what it has read
-
-    @property
-    def hidden(self) -> Tensor:
-        """The last layer's rows of the latest reading."""
-        return self.reader.hidden
-
-    @property
-    def fresh(self) -> Tensor | None:
-        """Which of these are no padding."""
-        return self.reader.fresh
-
-    @property
-    def logits(self) -> Tensor:
-        """After the last token: 1 V."""
-        return self.reader.logits
-
-    @property
-    def draft(self) -> Draft | None:
-        """Nothing is guessed here."""
-        return None
 
     @property
     def held(self) -> int:
@@ -132,10 +113,6 @@ class PromptReader:
         """Forget the last tokens, so many."""
         self.reader.crop(count)
         del self.ids[len(self.ids) - count :]
-
-    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
-        """The likeliest continuations."""
-        return self.reader.best(totals, beams, width)
 
     def keep(self) -> None:
         """Leave what was read to later texts, unless some of it was forgotten on the way."""

@@ -19,7 +19,7 @@ from glassformer.decoding.options import Decoding
 from glassformer.decoding.sampling import filtered
 from glassformer.errors import InputError
 from glassformer.model import Transformer
-from glassformer.nn.twin import Continuations, Draft, ModelReader
+from glassformer.nn.twin import Around, Draft, ModelReader
 from glassformer.text.tokenizer import Tokenizer
 
 LONGEST = 3  # tokens in a row that are looked for among those before
@@ -164,33 +164,19 @@ class Smaller:
         return Draft(min(int(place), len(sums) - 1), probabilities)
 
 
-class AheadReader:
+class AheadReader(Around[ModelReader]):
     """A search's reader that guesses, reads what it guessed at once, and forgets it where the search goes elsewhere.
 
     Of one text and one answer. At most `most` tokens are written.
     """
 
     def __init__(self, reader: ModelReader, drafter: Drafter, count: int, most: int, tally: Drafts) -> None:
-        self.reader, self.drafter, self.count, self.most, self.tally = reader, drafter, count, most, tally
+        super().__init__(reader)
+        self.drafter, self.count, self.most, self.tally = drafter, count, most, tally
         self.ids: list[int] = []  # all of the text, without what is only guessed
         self.begun = 0
         self.ahead: list[Draft] = []  # what is read beyond it
         self.place = 0  # how much of that the search has taken
-
-    @property
-    def hidden(self) -> Tensor:
-        """The last layer's rows of the latest reading."""
-        return self.reader.hidden
-
-    @property
-    def fresh(self) -> Tensor | None:
-        """Which of these are no padding."""
-        return self.reader.fresh
-
-    @property
-    def logits(self) -> Tensor:
-        """After the last token that the search took: 1 V."""
-        return self.reader.logits
 
     @property
     def draft(self) -> Draft | None:
@@ -226,10 +212,6 @@ class AheadReader:
             self.reader.read_on([token])
         self.tally.drafted += len(self.ahead)
         self.tally.readings += 1
-
-    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
-        """The likeliest continuations."""
-        return self.reader.best(totals, beams, width)
 
     def _drafts(self) -> list[Draft]:
         """As many as may still be written and as there is room for."""

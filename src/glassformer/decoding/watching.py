@@ -14,7 +14,7 @@ from glassformer.decoding.single import Alternatives, likeliest_of
 from glassformer.errors import InputError
 from glassformer.glass.trace import Trace
 from glassformer.model import Transformer
-from glassformer.nn.twin import Continuations, Draft, SearchReader
+from glassformer.nn.twin import Around, SearchReader
 
 
 @dataclass(frozen=True)
@@ -53,55 +53,32 @@ class Watch:
         return WatchedReader(self, reader, Reader(model, memory, source_mask))
 
 
-class WatchedReader:
+class WatchedReader(Around[SearchReader]):
     """Two readers of the same tokens: the search hears the first, the watch sees the second."""
 
     def __init__(self, watch: Watch, heard: SearchReader, seen: Reader) -> None:
-        self.watch, self.heard, self.seen = watch, heard, seen
+        super().__init__(heard)
+        self.watch, self.seen = watch, seen
         self.rows: tuple[int, ...] = ()
-
-    @property
-    def hidden(self) -> Tensor:
-        """The last layer's rows of the latest reading."""
-        return self.heard.hidden
-
-    @property
-    def fresh(self) -> Tensor | None:
-        """Which of these are no padding."""
-        return self.heard.fresh
-
-    @property
-    def logits(self) -> Tensor:
-        """After the last token of each row."""
-        return self.heard.logits
-
-    @property
-    def draft(self) -> Draft | None:
-        """What the search reads ahead."""
-        return self.heard.draft
 
     def read(self, target: Tensor, mask: Tensor | None = None) -> None:
         """Read the beginnings, and have them seen."""
         trace = Trace(self.watch.keep)
-        self.heard.read(target, mask)
+        self.reader.read(target, mask)
         self.seen.read(target, mask, trace=trace)
         self._note(trace)
 
     def read_on(self, tokens: Sequence[int], rows: Sequence[int] | None = None) -> None:
         """Go on with these rows, each by one token, and have it seen."""
         trace = Trace(self.watch.keep)
-        self.heard.read_on(tokens, rows)
+        self.reader.read_on(tokens, rows)
         self.seen.read_on(tokens, rows, trace=trace)
         self.rows = self.rows if rows is None else tuple(rows)
         self._note(trace)
 
-    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
-        """The likeliest continuations, as the search hears them."""
-        return self.heard.best(totals, beams, width)
-
     def _note(self, trace: Trace) -> None:
         likeliest = likeliest_of(log_probabilities_of(self.logits), self.watch.alternatives)
-        ids, hidden = self.seen.latest.tolist(), self.heard.hidden
+        ids, hidden = self.seen.latest.tolist(), self.reader.hidden
         self.watch.readings.append(Reading(trace, ids, self.rows, tuple(likeliest), hidden))
         self.rows = tuple(range(len(self.logits)))
 

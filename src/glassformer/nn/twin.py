@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -92,6 +92,40 @@ class ModelReader(SearchReader, Protocol):
     def crop(self, count: int) -> None:
         """Forget the last tokens of the only row, so many."""
         ...
+
+
+AReader = TypeVar("AReader", bound=SearchReader)
+
+
+class Around(Generic[AReader]):
+    """What a search reads with around another reader: what that one says of its latest reading is handed on."""
+
+    def __init__(self, reader: AReader) -> None:
+        self.reader = reader
+
+    @property
+    def hidden(self) -> Tensor:
+        """The last layer's rows of the latest reading."""
+        return self.reader.hidden
+
+    @property
+    def fresh(self) -> Tensor | None:
+        """Which of these are no padding."""
+        return self.reader.fresh
+
+    @property
+    def logits(self) -> Tensor:
+        """After the last token of each row."""
+        return self.reader.logits
+
+    @property
+    def draft(self) -> Draft | None:
+        """What was guessed to come next."""
+        return self.reader.draft
+
+    def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
+        """The likeliest continuations."""
+        return self.reader.best(totals, beams, width)
 
 
 class Twin(Protocol):
