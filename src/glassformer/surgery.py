@@ -15,6 +15,8 @@ from glassformer.nn.initialization import initialize
 from glassformer.pretrained import Checkpoint, Undrawn, changed
 
 LABELS_SAID = ("id2label", "label2id", "num_labels", "problem_type")
+GROWING = ("d_ff", "encoder_layers", "decoder_layers")  # what may become larger
+ADDS = ("attention.output.weight", "feed_forward.down.weight")  # the maps whose result is added to the residual
 OWN_HEAD = (
     "head",
     "labels",
@@ -63,27 +65,34 @@ def with_head(
     return replace(checkpoint, transformer=new, raw=raw, labels=tuple(labels)), drawn
 
 
-def widened(checkpoint: Checkpoint, d_ff: int) -> Checkpoint:
-    """The same answers from wider feed-forward layers, which have more to learn with.
+def grown(checkpoint: Checkpoint, **sizes: int) -> Checkpoint:
+    """The same answers from a larger model, which has more to learn with: `sizes` are fields of GROWING.
 
-    New hidden numbers are drawn, and what reads them begins at zero. Chen et al. 2016 (Net2Net), section 2.
+    What is new is drawn, and the maps by which it adds to the residual begin at zero: the new columns of `down` in a
+    wider feed-forward layer, the whole of `output` and `down` in a new layer, which comes last. Chen et al. 2016
+    (Net2Net), sections 2.2 and 2.3.
     """
     old = checkpoint.transformer
-    if checkpoint.family != "transformer" or d_ff < old.config.d_ff:
+    for name, size in sizes.items():
+        if checkpoint.family != "transformer" or type(size) is not int or size < getattr(old.config, name):
+            raise InputError(
+                f"[model] {name} is {size!r} beside start; a {checkpoint.family} with {name} {getattr(old.config, name)} "
+                "cannot get that: only models that were trained here from random weights grow, and none shrinks"
+            )
+    if not old.config.norm_first and sizes.keys() - {"d_ff"}:
         raise InputError(
-            f"[model] d_ff is {d_ff} beside start; a {checkpoint.family} with d_ff {old.config.d_ff} cannot get that: "
-            "only models that were trained here from random weights can be widened, and none made narrower"
+            f"[model] {', '.join(sizes)} beside start; a layer can only be added to a model with norm_first = true: in "
+            "others a new layer's normalization changes what was learnt"
         )
-    raw = {**checkpoint.raw, "d_ff": d_ff}
-    new = Transformer(replace(old.config, d_ff=d_ff))
+    new = Transformer(replace(old.config, **sizes))
     own = dict(old.named_parameters())
     with torch.no_grad():
         for name, parameter in new.named_parameters():
-            was = own[name]
-            if name.endswith("feed_forward.down.weight"):
+            if name.endswith(ADDS):
                 parameter.zero_()
-            parameter[tuple(map(slice, was.shape))] = was
-    return replace(checkpoint, transformer=new, raw=raw)
+            if name in own:
+                parameter[tuple(map(slice, own[name].shape))] = own[name]
+    return replace(checkpoint, transformer=new, raw={**checkpoint.raw, **sizes})
 
 
 def averaged(checkpoints: Sequence[Checkpoint], shares: Sequence[float] | None = None) -> Checkpoint:

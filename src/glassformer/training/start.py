@@ -14,7 +14,7 @@ from glassformer.families.family import LABEL_HEADS, label_keys
 from glassformer.families.transformer import TRANSFORMER
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint, resolve
-from glassformer.surgery import class_with, widened, with_head
+from glassformer.surgery import GROWING, class_with, grown, with_head
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.recipe import ModelTable, Recipe
 
@@ -117,13 +117,13 @@ def continued(
 ) -> tuple[Checkpoint, list[str]]:
     """The trained model under the task's head, and the parameters that are drawn anew."""
     fields, checkpoint = dict(recipe.model.overrides), origin.checkpoint
-    if "d_ff" in fields:
-        checkpoint = widened(checkpoint, fields.pop("d_ff"))
+    if larger := {name: fields.pop(name) for name in GROWING if name in fields}:
+        checkpoint = grown(checkpoint, **larger)
     for name in fields:
         if name not in TRAINABLE:
             raise InputError(
                 f"[model] gives {name} beside start; a trained model keeps its sizes, only {', '.join(TRAINABLE)} "
-                "may be given, and a larger d_ff"
+                f"may be given, and a larger {', '.join(GROWING)}"
             )
     head = decided["head"]
     if recipe.decoding != Decoding() and head == "language-model":
