@@ -12,7 +12,6 @@ FOLDER holds tab-separated pairs, source first: train*.tsv.gz, dev.tsv, test.tsv
 
 import argparse
 import gzip
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ import sacrebleu
 import torch
 from rich.progress import track
 
+from glassformer.files import replacing
 from glassformer.tasks.model import Model, load
 
 BEAMS = 5
@@ -34,8 +34,7 @@ NAMED = re.compile(
 def pairs(files: Iterable[Path]) -> Iterator[list[str]]:
     """The columns of every line."""
     for file in files:
-        opened = gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8")
-        with opened as lines:
+        with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
             yield from (line.rstrip("\n").split("\t") for line in lines)
 
 
@@ -50,7 +49,8 @@ def translations(model: Model, sources: Sequence[str], count: int, said: str) ->
     for begin in track(range(0, len(ordered), LOT), description=said):
         lot = ordered[begin : begin + LOT]
         found = model(lot, num_beams=BEAMS, num_return_sequences=count)
-        yield from ((source, [best.text, *(each.text for each in best.others)]) for source, best in zip(lot, found))
+        for source, best in zip(lot, found, strict=True):
+            yield source, [best.text, *(each.text for each in best.others)]
 
 
 def nearest(candidates: Sequence[str], references: Sequence[str]) -> str:
@@ -66,7 +66,8 @@ def taught(model: Model, data: Path, more: Sequence[Path]) -> Iterator[tuple[str
     held = {masked(each[0]) for each in pairs([data / "dev.tsv", data / "test.tsv"])}
     further = dict.fromkeys(each[0] for each in pairs(more) if each[0] not in references)
     allowed = [source for source in further if masked(source) not in held]
-    print(f"{len(references):,} sources with references, {len(allowed):,} without, {len(further) - len(allowed):,} left out")
+    left = len(further) - len(allowed)
+    print(f"{len(references):,} sources with references, {len(allowed):,} without, {left:,} left out", flush=True)
     for source, (best,) in translations(model, allowed, 1, "without references"):
         yield source, best
     for source, candidates in translations(model, list(references), BEAMS, "with references"):
@@ -87,9 +88,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = dict.fromkeys(taught(load(arguments.model), arguments.data, arguments.more))
-    partial = arguments.out.with_name(arguments.out.name + ".partial")
-    partial.write_bytes(gzip.compress("".join(f"{a}\t{b}\n" for a, b in found).encode(), mtime=0))
-    os.replace(partial, arguments.out)
+    with replacing(arguments.out) as partial:
+        partial.write_bytes(gzip.compress("".join(f"{a}\t{b}\n" for a, b in found).encode(), mtime=0))
     print(f"{len(found):,} pairs in {arguments.out}")
 
 

@@ -3,8 +3,7 @@
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.families import family_of
 from glassformer.families.family import Family
+from glassformer.files import replacing
 from glassformer.model import DTYPES, Transformer
 from glassformer.quantized import GROUP, SCALE, SHAPE, Parted, from_nibbles, joined
 from glassformer.quantized import stored as stored_rounded
@@ -503,19 +503,3 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """A JSON file that people can read."""
     with replacing(path) as partial:
         partial.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside the one meant, put in its place when it is whole, with the rights of any other new file."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.touch()
-        mode = (
-            partial.stat().st_mode
-        )  # what writes a file anew, as safetensors does, may choose rights of its own
-        yield partial
-        partial.chmod(mode)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -65,7 +65,7 @@ def with_head(
     return replace(checkpoint, transformer=new, raw=raw, labels=tuple(labels)), drawn
 
 
-def grown(checkpoint: Checkpoint, **sizes: int) -> Checkpoint:
+def grown(checkpoint: Checkpoint, **sizes: Any) -> Checkpoint:
     """The same answers from a larger model, which has more to learn with: `sizes` are fields of GROWING.
 
     What is new is drawn, and the maps by which it adds to the residual begin at zero: the new columns of `down` in a
@@ -76,8 +76,9 @@ def grown(checkpoint: Checkpoint, **sizes: int) -> Checkpoint:
     for name, size in sizes.items():
         if checkpoint.family != "transformer" or type(size) is not int or size < getattr(old.config, name):
             raise InputError(
-                f"[model] {name} is {size!r} beside start; a {checkpoint.family} with {name} {getattr(old.config, name)} "
-                "cannot get that: only models that were trained here from random weights grow, and none shrinks"
+                f"[model] {name} is {size!r} beside start; a {checkpoint.family} with {name} "
+                f"{getattr(old.config, name)} cannot get that: only models that were trained "
+                "here from random weights grow, and none shrinks"
             )
     if not old.config.norm_first and sizes.keys() - {"d_ff"}:
         raise InputError(

@@ -125,7 +125,7 @@ def found_by(
 
 def write_json(found: Any, file: str) -> None:
     """Everything, as JSON."""
-    from glassformer.show.record import write_text
+    from glassformer.files import write_text
 
     told = json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False)
     if file == "-":

@@ -18,7 +18,7 @@ from glassformer.export import gguf_kinds, gguf_tokenizer
 from glassformer.export.huggingface import stored_kind
 from glassformer.export.options import Options
 from glassformer.export.program import kind_of, plain
-from glassformer.pretrained import replacing
+from glassformer.files import replacing
 from glassformer.tasks.model import Model
 from glassformer.weights import Move, moves_out, to_theirs
 

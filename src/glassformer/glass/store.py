@@ -6,8 +6,6 @@ Nothing in a file is ever executed.
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.files import writing
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.table import ALL
 
@@ -53,15 +52,8 @@ def write(path: Path, saved: Saved) -> None:
         runs.append({"steps": entries, "facts": facts})
     manifest = json.dumps({"kind": saved.kind, "runs": runs, "facts": saved.facts})
     header = {"format": FORMAT, "manifest": manifest, "digest": digest(manifest, tensors)}
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with writing(path, safetensors.SafetensorError) as partial:
         safetensors.torch.save_file(distinct(tensors), partial, metadata=header)
-        os.replace(partial, path)
-    except (OSError, safetensors.SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"the trace cannot be written to {path}: {error}; give a file in a folder that may be written"
-        ) from error
 
 
 def _entry(step: Step) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from glassformer.errors import InputError
+from glassformer.files import writing
 from glassformer.inspection.labelled import rounded
 
 if TYPE_CHECKING:
@@ -38,14 +37,8 @@ def write(figure: Figure, path: Path) -> None:
     """Write the figure whole or not at all; the ending says how."""
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'}; a figure's name ends in {', '.join(ENDINGS)}")
-    partial = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        figure.savefig(partial, bbox_inches="tight", metadata=None)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        told = f"the figure cannot be written to {path}: {error.strerror}; name a folder that exists"
-        raise InputError(told) from error
+    with writing(path) as partial:
+        figure.savefig(partial, bbox_inches="tight")
 
 
 def framed(width: float, height: float, title: str) -> tuple[Figure, Axes]:

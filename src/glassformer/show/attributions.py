@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.text import Text
 
+from glassformer.files import write_text
 from glassformer.inspection.attribution import Attribution, Piece, Scores
 from glassformer.show.matrix import LABEL_STYLE, NOTE_STYLE, SYMBOL_STYLE
 from glassformer.show.numbers import bar
-from glassformer.show.record import write_text
 
 FOR, AGAINST = (196, 88, 30), (38, 98, 168)  # as in the palette
 PAPER = (252, 251, 248)

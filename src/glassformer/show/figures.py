@@ -7,8 +7,6 @@ Colours are those that people with any colour vision tell apart: cividis for sha
 from __future__ import annotations
 
 import math
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from matplotlib.image import AxesImage
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
+from glassformer.files import writing
 from glassformer.glass.sizes import residual_lengths
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
@@ -72,18 +71,11 @@ def plot(
 def write(figure: Figure, path: str | Path) -> None:
     """Write a figure whole or not at all, as the ending of the file's name says."""
     path = Path(path)
-    if path.suffix not in ENDINGS:
+    if path.suffix.lower() not in ENDINGS:
         endings = ", ".join(ENDINGS)
         raise InputError(f"a figure's file name ends in {endings}, and {path.name!r} does not; give such a name")
-    partial = path.with_name(f".{secrets.token_hex(4)}{path.suffix}")
-    try:
+    with writing(path) as partial:
         figure.savefig(partial, dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; give a file in a folder that may be written"
-        ) from error
 
 
 # ------------------------------------------------------------------ one step

@@ -6,6 +6,7 @@ The document needs nothing but amsmath, geometry and booktabs, and compiles with
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from glassformer.files import write_text
 from glassformer.glass.names import Names
 from glassformer.glass.step import Step
 from glassformer.glass.trace import Trace
@@ -26,7 +27,6 @@ from glassformer.show.latex_math import (
     worked,
 )
 from glassformer.show.numbers import PRECISION
-from glassformer.show.record import write_text
 from glassformer.show.worked import Worked, Writer
 
 WIDE = 142.0  # digits that fit into a line

@@ -18,12 +18,12 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from glassformer.errors import InputError
+from glassformer.files import write_text
 from glassformer.glass.names import Names
 from glassformer.glass.step import Step
 from glassformer.glass.trace import Trace
 from glassformer.show.chapters import chapters
 from glassformer.show.labels import Labels
-from glassformer.show.record import write_text
 
 SETUP = '''\
 import math

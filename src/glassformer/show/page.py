@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from glassformer.files import write_text
 from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.names import Names
 from glassformer.glass.step import AXES, Step
@@ -29,7 +30,6 @@ from glassformer.show.labels import Labels
 from glassformer.show.mathml import mathml
 from glassformer.show.numbers import HIDDEN, PRECISION
 from glassformer.show.packing import Pack, Unit, plain, roundable, usual_size
-from glassformer.show.record import write_text
 from glassformer.show.worked import Writer
 from glassformer.show.writing_html import generation_parts
 

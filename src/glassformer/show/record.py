@@ -9,15 +9,13 @@ A number that JSON cannot say (an infinity, no number) is a string.
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from glassformer.errors import InputError
+from glassformer.files import write_text
 from glassformer.glass.generation import GenerationTrace
 from glassformer.glass.names import Names
 from glassformer.glass.plain import as_plain
@@ -62,27 +60,6 @@ def write_json(
 ) -> None:
     """Write the document, whole or not at all."""
     write_text(path, pieces(trace, names, only, writing))
-
-
-def write_text(path: str | Path, parts: Iterable[str]) -> None:
-    """Write a text file whole or not at all."""
-    path = Path(path)
-    try:
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; give a file in a folder that may be written"
-        ) from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.writelines(parts)
-        os.chmod(partial, 0o644)
-        os.replace(partial, path)
-    except OSError as error:
-        Path(partial).unlink(missing_ok=True)
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; give a file name where there is room for it"
-        ) from error
 
 
 def _head(trace: Trace, names: Names, steps: Iterable[Step]) -> dict[str, Any]:

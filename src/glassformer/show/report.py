@@ -9,7 +9,7 @@ from pathlib import Path
 from glassformer.errors import InputError
 from glassformer.evaluation.report import Case, Confusion, Group, Grouping, Mark, Part, Report
 from glassformer.evaluation.score import FIGURES, Figure, Score
-from glassformer.show.record import write_text
+from glassformer.files import write_text
 from glassformer.show.report_charts import bar, calibration, strip
 
 JSON, PAGE = "report.json", "report.html"

@@ -6,8 +6,6 @@ model computed, so that a viewer that recomputes nothing shows the numbers too.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from glassformer.errors import InputError
+from glassformer.files import writing
 from glassformer.glass.names import Names
 from glassformer.glass.spreadsheet.cells import Cells
 from glassformer.glass.spreadsheet.table import CELLS as WRITERS
@@ -67,15 +66,10 @@ def write_workbook(
         trace, steps = of_heads(trace, steps, numbers)
     blocks = fitting(trace, steps)
     library = _library()
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with writing(path, library.exceptions.FileCreateError) as partial:
         workbook = library.Workbook(str(partial), {"strings_to_numbers": False, "nan_inf_to_errors": True})
         Book(workbook, trace, Labels(trace, names), blocks, numbers).write()
         workbook.close()
-        os.replace(partial, path)
-    except (OSError, library.exceptions.FileCreateError) as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written: {error}; give a file in a folder that may be written") from error
 
 
 def fitting(trace: Trace, steps: list[Step]) -> dict[str, Placed]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
 from glassformer.errors import InputError
+from glassformer.files import replacing
 from glassformer.text import layouts
 from glassformer.text.special import PARTS, WELL_KNOWN
 
@@ -49,9 +49,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """The same files again, in place of whatever else said how a text is cut there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        fresh = folder / f"{name}.partial"
-        fresh.write_bytes(content)
-        os.replace(fresh, folder / name)
+        with replacing(folder / name) as partial:
+            partial.write_bytes(content)
     (folder / "tokenizer.json").unlink(missing_ok=True)
     shutil.rmtree(folder / SOURCE_FOLDER, ignore_errors=True)
 
@@ -240,9 +239,8 @@ def write_folder(folder: Path, backend: Backend, parts: Mapping[str, str], setti
 
 def write(path: Path, text: str) -> None:
     """Write whole or not at all."""
-    fresh = path.with_name(path.name + ".partial")
-    fresh.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(fresh, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 BERT_TOKENS: Mapping[str, str] = {

@@ -20,6 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from glassformer.errors import InputError
+from glassformer.files import replacing
 from glassformer.training.checkpoint import Save, flush_to_disk, read_tensors, write_tensors
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
@@ -197,10 +198,9 @@ def _figures(record: Record) -> dict[str, float]:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.new")
-    partial.write_text(text, encoding="utf-8")
-    flush_to_disk(partial)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+        flush_to_disk(partial)
 
 
 def _refuse_other(path: Path, own: Mapping[str, Any], given: Mapping[str, Any], table: str = "") -> None:
