@@ -1,5 +1,6 @@
 """`glassformer shortlist` writes what `translate --shortlist` keeps to, and both refuse what does not fit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,18 @@ def test_what_does_not_fit_is_refused(call: Call, tmp_path: Path, data: str) -> 
     assert_refused(other, "source tokens to", "vocabularies have 5,000 and 5,000")
     assert_refused(call("shortlist", "sentiment", "--data", data, "--out", str(out)), "sentiment does not translate")
     assert_refused(call("shortlist", "worked-example", "--data", str(tmp_path / "x.tsv"), "--out", str(out)), "x.tsv")
+
+
+def test_it_goes_along_and_evaluate_keeps_to_it(call: Call, tmp_path: Path, data: str) -> None:
+    first, second = tmp_path / "model", tmp_path / "copy"
+    gf.load("worked-example").save_pretrained(first)
+    assert call("shortlist", str(first), "--data", data, "--each", "1", "--frequent", "2").code == 0
+    gf.load(first).save_pretrained(second)
+    assert (second / FILE).read_bytes() == (first / FILE).read_bytes()
+    asked = ("evaluate", str(second), "--data", data, "--bootstrap", "0", "--json")
+    whole, short = (json.loads(call(*asked, *more).out) for more in ((), ("--shortlist", "own")))
+    assert whole["scores"]["bleu"]["value"] == pytest.approx(100)
+    assert short["scores"]["bleu"]["value"] < 99
+    assert "up to 1 each, 2" in short["settings"]["shortlist"]
+    assert "shortlist" not in whole["settings"]
+    assert_refused(call("evaluate", "sentiment", "--data", data, "--shortlist", "own"), "does not translate")

@@ -20,6 +20,7 @@ from glassformer.cli.options import (
     limit_option,
     packed,
     precision_option,
+    shortlist_option,
     task_option,
     to_option,
 )
@@ -59,6 +60,7 @@ ROWS = 30  # groups that are printed; the report has all of them
 @length_penalty_option
 @from_option
 @to_option
+@shortlist_option
 @click.option("--only", metavar="LABEL,LABEL", help="Labels: leave out examples that have any other.")
 @click.option(
     "--no-answer/--always-answer",
@@ -97,6 +99,7 @@ def evaluate(
     length_penalty: float | None,
     source_language: str | None,
     target_language: str | None,
+    shortlist: str | None,
     only: str | None,
     no_answer: bool | None,
     threshold: float | None,
@@ -131,6 +134,8 @@ def evaluate(
     options = Options(
         lowercase=lowercase, stemming=stemmer, window=window, stride=stride, bootstrap=bootstrap
     )
+    if shortlist is not None:
+        options = replace(options, shortlist=loaded.shortlist(shortlist))
     if isinstance(does, Rewriting):
         does = does.between(source_language, target_language)
         options = replace(options, decoding=decoding_of(does, beams, length_penalty))

@@ -56,6 +56,14 @@ length_penalty_option: Decorator = click.option(
 )
 
 
+shortlist_option: Decorator = click.option(
+    "--shortlist",
+    metavar="FILE",
+    help="Translations: write only tokens that this shortlist allows: a file of `glassformer shortlist`, or own: the "
+    "model's.",
+)
+
+
 from_option: Decorator = click.option(
     "--from",
     "source_language",

@@ -7,7 +7,7 @@ import click
 
 from glassformer.cli.decoding import as_object, decoding_of, decoding_options, how_likely, texts_of
 from glassformer.cli.inputs import as_line
-from glassformer.cli.options import from_option, to_option
+from glassformer.cli.options import from_option, shortlist_option, to_option
 from glassformer.cli.verb import Asking, verb
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 @to_option
 @decoding_options()
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
-@click.option(
-    "--shortlist",
-    metavar="FILE",
-    help="Write only tokens that this shortlist allows: a file of `glassformer shortlist`, or own: the model's.",
-)
+@shortlist_option
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")
 def translate(
     asking: Asking,

@@ -72,6 +72,11 @@ def vocabularies(config: TransformerConfig) -> tuple[int, int]:
     return config.source_vocab_size or config.vocab_size, config.vocab_size
 
 
+def has_own(folder: Path | None) -> bool:
+    """Whether a shortlist lies in this folder of a model."""
+    return folder is not None and (folder / FILE).is_file()
+
+
 def shortlist_of(name: "str | Path | Shortlist", folder: Path | None, config: TransformerConfig) -> Shortlist:
     """One that is there already, of a file, or "own": that of the model's folder."""
     if isinstance(name, Shortlist):
@@ -79,7 +84,7 @@ def shortlist_of(name: "str | Path | Shortlist", folder: Path | None, config: Tr
     path = Path(name)
     if str(name) == OWN:
         path = Path(FILE) if folder is None else folder / FILE
-        if folder is None or not path.is_file():
+        if not has_own(folder):
             raise InputError(
                 f"this model has no {FILE} in its folder; learn one: glassformer shortlist MODEL --data FILE"
             )

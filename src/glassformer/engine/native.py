@@ -1,6 +1,7 @@
 """The native library by its own names: what it is given, and the objects that it hands out."""
 
 import ctypes
+import warnings
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, addressof, byref, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
@@ -124,8 +125,10 @@ def native() -> ctypes.CDLL | None:
         path = library(kind)
         if path.exists():
             found = ctypes.CDLL(str(path))
-            whole = all(hasattr(found, name) for name in SIGNATURES)  # one of older sources may lack some
-            if whole and found.runs_here():
+            if not all(hasattr(found, name) for name in SIGNATURES):
+                told = f"{path} is of older sources and is not used; python -m glassformer.engine.build makes it anew"
+                warnings.warn(told, stacklevel=2)
+            elif found.runs_here():
                 return declared(found)
     return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from glassformer.data.columns import KindName
 from glassformer.decoding.options import Decoding
+from glassformer.decoding.shortlist import Shortlist
 from glassformer.errors import InputError
 from glassformer.evaluation import answering, classification, language, summarization, tagging, translation
 from glassformer.evaluation.report import Report, Told
@@ -37,6 +38,7 @@ class Options:
 
     decoding: Decoding | None = None  # None: the model's own
     lowercase: bool = False
+    shortlist: Shortlist | None = None
     stemming: bool = False
     window: int | None = None
     stride: int | None = None
@@ -63,8 +65,8 @@ def report_of(
     sure: dict[str, Any] = {"bootstrap": options.bootstrap, "told": told}
     match task:
         case Translation():
-            decoding, lowercase = options.decoding, options.lowercase
-            return translation.report(task, model, examples, decoding, lowercase=lowercase, **sure)
+            said: dict[str, Any] = {"lowercase": options.lowercase, "shortlist": options.shortlist}
+            return translation.report(task, model, examples, options.decoding, **said, **sure)
         case Summarization():
             decoding, stemming = options.decoding, options.stemming
             return summarization.report(task, model, examples, decoding, stemming=stemming, **sure)

@@ -10,6 +10,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
+from glassformer.decoding.shortlist import Shortlist
 from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import SEED, draws, interval
 from glassformer.evaluation.report import (
@@ -96,13 +97,14 @@ def judged(
     pairs: Sequence[Pair],
     decoding: Decoding | None = None,
     *,
+    shortlist: Shortlist | None = None,
     tokens: int = 8192,
     told: Told | None = None,
 ) -> Judged:
     """Have the model translate all sources."""
     sources, references = grouped_by_source([pair.source for pair in pairs], [pair.target for pair in pairs])
     found: dict[int, str] = {}
-    for number, answer in task.each(model, sources, decoding, tokens=tokens):
+    for number, answer in task.each(model, sources, decoding, tokens=tokens, shortlist=shortlist):
         found[number] = answer.text
         if told is not None:
             told(1)
@@ -136,6 +138,7 @@ def report(
     decoding: Decoding | None = None,
     *,
     lowercase: bool = False,
+    shortlist: Shortlist | None = None,
     bootstrap: int = 0,
     told: Told | None = None,
 ) -> Report:
@@ -143,7 +146,7 @@ def report(
 
     Where some sources have several references, the figures line by line stand beside those with all of them.
     """
-    found = judged(task, model, pairs, decoding, told=told)
+    found = judged(task, model, pairs, decoding, shortlist=shortlist, told=told)
     scores = score(found.given, found.references, lowercase=lowercase, bootstrap=bootstrap)
     if len(found.sources) < len(pairs):
         scores |= line_by_line(found, pairs, lowercase, bootstrap)
@@ -156,7 +159,11 @@ def report(
         task="translation",
         scores=scores,
         counts={"sentences": len(found.sources), "references": len(pairs)},
-        settings={"beams": (decoding or task.decoding).num_beams, "lowercase": lowercase},
+        settings={
+            "beams": (decoding or task.decoding).num_beams,
+            "lowercase": lowercase,
+            **({} if shortlist is None else {"shortlist": repr(shortlist)}),
+        },
         groupings=(of_lengths(found, lowercase),),
         worst=tuple(
             case(found, number, likeness[number]) for number in worst_of([100 - each for each in likeness])

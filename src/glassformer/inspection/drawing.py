@@ -15,5 +15,5 @@ def drawn(kind: str, what: Any, path: str | Path | None = None, **options: Any) 
         raise InputError("figures are drawn by matplotlib; install it: pip install 'glassformer[plot]'") from error
     figure = figures.KINDS[kind](what, **options)
     if path is not None:
-        figures.write(figure, Path(path))
+        figures.write(figure, path)
     return figure

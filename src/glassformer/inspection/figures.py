@@ -33,12 +33,13 @@ CELL = 0.34  # inches
 NUMBERED = 160  # cells of a map up to which each shows its number
 
 
-def write(figure: Figure, path: Path) -> None:
+def write(figure: Figure, path: str | Path) -> None:
     """Write the figure whole or not at all; the ending says how."""
+    path = Path(path)
     if path.suffix.lower() not in ENDINGS:
         raise InputError(f"{path} ends in {path.suffix or 'nothing'}; a figure's name ends in {', '.join(ENDINGS)}")
     with writing(path) as partial:
-        figure.savefig(partial, bbox_inches="tight")
+        figure.savefig(partial, bbox_inches="tight", facecolor="white")
 
 
 def framed(width: float, height: float, title: str) -> tuple[Figure, Axes]:

@@ -20,11 +20,11 @@ from matplotlib.image import AxesImage
 
 from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
-from glassformer.files import writing
 from glassformer.glass.sizes import residual_lengths
 from glassformer.glass.step import AXES, Step
 from glassformer.glass.trace import Trace
 from glassformer.glass.verify import as_array
+from glassformer.inspection.figures import write
 from glassformer.show.board import Board, Matrix
 from glassformer.show.find import find
 from glassformer.show.labels import SIDES, Labels
@@ -37,7 +37,6 @@ SIGNED = LinearSegmentedColormap.from_list(
     "blue-white-orange", ["#1f5fa8", "#9ec3e6", "#ffffff", "#f3b58a", "#b5501b"]
 )
 HIDDEN_GREY = "#c9c5bd"
-ENDINGS = (".png", ".svg", ".pdf")
 WRITTEN = 12  # matrices of up to so many columns have their numbers written into the cells
 NAMED = 60  # up to so many rows or columns are named
 LIKELIEST = 10
@@ -66,16 +65,6 @@ def plot(
     if path is not None:
         write(figure, path)
     return figure
-
-
-def write(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all, as the ending of the file's name says."""
-    path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        endings = ", ".join(ENDINGS)
-        raise InputError(f"a figure's file name ends in {endings}, and {path.name!r} does not; give such a name")
-    with writing(path) as partial:
-        figure.savefig(partial, dpi=RESOLUTION, bbox_inches="tight", facecolor="white")
 
 
 # ------------------------------------------------------------------ one step
@@ -183,7 +172,7 @@ def _scale(figure: Figure, image: AxesImage, axes: Sequence[Axes], step: Step) -
 
 
 def _figure(wide: float, high: float) -> Figure:
-    return Figure(figsize=(wide, high), layout="constrained")
+    return Figure(figsize=(wide, high), dpi=RESOLUTION, layout="constrained")
 
 
 # ------------------------------------------------------------------ a run

@@ -11,7 +11,8 @@ import torch
 from glassformer import adapters, pretrained
 from glassformer.config import TransformerConfig
 from glassformer.decoding.prompts import MOST
-from glassformer.decoding.shortlist import OWN, Shortlist, shortlist_of
+from glassformer.decoding.shortlist import FILE as SHORTLIST
+from glassformer.decoding.shortlist import OWN, Shortlist, has_own, shortlist_of
 from glassformer.engine.prepare import Precision, Preparation, prepare, unaided
 from glassformer.engine.rounding import parted_weights
 from glassformer.errors import InputError
@@ -328,6 +329,8 @@ class Model:
             raise InputError(f"precision is {precision!r}; expected 'int8' or 'int4', or a dtype in its place")
         rounded = None if precision is None else parted_weights(self.transformer, precision)
         pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size, rounded=rounded)
+        if isinstance(self.task, Translation) and has_own(self.checkpoint.folder):
+            self.shortlist().save(Path(folder) / SHORTLIST)
         if self.tokenizer.save_as_read(folder):  # both languages' vocabularies, if there are two
             return
         self.tokenizer.save(folder)
