@@ -6,7 +6,7 @@
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ HEAD = """# Performance
 Written by `python benchmarks/performance.py` from `benchmarks/results/`; each file there names its processor and the
 versions of what ran. Every figure is the median of runs that were taken in turn, each program in a process of its own;
 in brackets the slowest and the fastest. The best peer is the fastest with weights of as many bits. The floor is what
-the memory's speed allows if nothing is read but the weights, once for each token; of a training it is the processor's
-peak in products of matrices.
+the memory's speed allows if nothing is read but the weights, once for each token; of encoders and trainings it is the
+processor's peak in products of that precision.
 How the engine works, and what was tried, is told in `docs/engine.md`.
 """
 
@@ -42,46 +42,77 @@ def shown(contestant: dict[str, Any] | None) -> str:
     return f"{mid} ({low} to {high})"
 
 
-def floor_share(contestant: dict[str, Any]) -> str:
+def floor_share(contestant: dict[str, Any] | None) -> str:
     """How near it comes to its floor."""
-    return f"{middle(contestant) / contestant['floor']:.0%}" if contestant.get("floor") else ""
+    floor = contestant and contestant.get("floor")
+    return f"{middle(contestant) / floor:.0%}" if contestant and floor else ""
+
+
+def best_of(row: dict[str, Any], kinds: Sequence[str]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """Ours and the best peer among those with such weights."""
+    same = [each for each in row["contestants"] if each["name"].split()[-1] in kinds]
+    ours = next((each for each in same if each["name"].startswith(OURS)), None)
+    return ours, max((each for each in same if not each["name"].startswith(OURS)), key=middle, default=None)
+
+
+def ratios_of(row: dict[str, Any]) -> dict[str, float]:
+    """Number of bits -> ours over the best peer."""
+    found = {bits: best_of(row, kinds) for bits, kinds in WEIGHTS.items()}
+    return {bits: middle(ours) / middle(best) for bits, (ours, best) in found.items() if ours and best}
 
 
 def race_table(row: dict[str, Any]) -> Iterator[str]:
     """One row of a race: ours beside the best peer at each number of bits."""
-    yield f"| {row['unit']} a second | glassformer | of the floor | best peer | | ratio |"
-    yield "|---|---:|---:|---|---:|---:|"
-    ratios = []
+    yield f"| {row['unit']} a second | glassformer | of the floor | best peer | | of the floor | ratio |"
+    yield "|---|---:|---:|---|---:|---:|---:|"
+    ratios = ratios_of(row)
     for bits, kinds in WEIGHTS.items():
-        same = [each for each in row["contestants"] if each["name"].split()[-1] in kinds]
-        ours = next((each for each in same if each["name"].startswith(OURS)), None)
-        peers = [each for each in same if not each["name"].startswith(OURS)]
+        ours, best = best_of(row, kinds)
         if ours is None:
             continue
-        best = max(peers, key=middle, default=None)
-        ratio = "" if best is None else f"{middle(ours) / middle(best):.2f}"
-        if best is not None:
-            ratios.append(middle(ours) / middle(best))
+        ratio = f"{ratios[bits]:.2f}" if bits in ratios else ""
         name = "none" if best is None else best["name"]
-        yield f"| {bits} | {shown(ours)} | {floor_share(ours)} | {name} | {shown(best)} | {ratio} |"
-    if ratios:
-        yield ""
-        yield f"Geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}."
+        yield (
+            f"| {bits} | {shown(ours)} | {floor_share(ours)} | {name} | {shown(best)} | {floor_share(best)} | {ratio} |"
+        )
 
 
 def training_table(row: dict[str, Any]) -> Iterator[str]:
     """One row of the race of trainings."""
-    yield f"| {row['unit']} a second | glassformer | of the peak | plain loop | ratio | Trainer | ratio |"
-    yield "|---|---:|---:|---:|---:|---:|---:|"
+    yield f"| {row['unit']} a second | glassformer | of the peak | {LOOP} | ratio | {TRAINER} | of the peak | ratio |"
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
     by_name = {each["name"]: each for each in row["contestants"]}
     for kind in ("float32", "bfloat16"):
         ours, loop, trainer = (by_name.get(f"{name} {kind}") for name in (OURS, LOOP, TRAINER))
         if ours is None:
             continue
-        cells = [kind, shown(ours), floor_share(ours)]
-        for peer in (loop, trainer):
-            cells += [shown(peer), "" if peer is None else f"{middle(ours) / middle(peer):.2f}"]
-        yield f"| {' | '.join(cells)} |"
+        over = ["" if peer is None else f"{middle(ours) / middle(peer):.2f}" for peer in (loop, trainer)]
+        own, theirs = (f"{shown(each)} | {floor_share(each)}" for each in (ours, trainer))
+        yield f"| {kind} | {own} | {shown(loop)} | {over[0]} | {theirs} | {over[1]} |"
+
+
+def summary(files: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A line for each piece of work: ours over the best peer, and the mean of that."""
+    yield "\n## In short"
+    yield "Ours over the best peer with weights of as many bits.\n"
+    yield f"| work | {' | '.join(WEIGHTS)} | geometric mean |"
+    yield f"|---|{'---:|' * (len(WEIGHTS) + 1)}"
+    for row in (row for made in files for row in made.get("rows", []) if not trains(row)):
+        ratios = ratios_of(row)
+        cells = [f"{ratios[bits]:.2f}" if bits in ratios else "" for bits in WEIGHTS]
+        yield f"| {title(row)} | {' | '.join(cells)} | {statistics.geometric_mean(ratios.values()):.2f} |"
+
+
+def trains(row: dict[str, Any]) -> bool:
+    """Whether a row is a race of trainings."""
+    return any(each["name"].startswith(TRAINER) for each in row["contestants"])
+
+
+def title(row: dict[str, Any]) -> str:
+    """The work, as a heading says it."""
+    name, _, rest = row["row"].partition(",")
+    name = NAMES.get(name, f"{name[0].upper()}{name[1:]}")
+    return f"{name},{rest}" if rest else name
 
 
 def parallel_table(made: dict[str, Any]) -> Iterator[str]:
@@ -108,15 +139,22 @@ def growth_table(made: dict[str, Any]) -> Iterator[str]:
 
 
 SINGLE = {"parallel": parallel_table, "growth": growth_table}
+NAMES = {"minilm": "MiniLM-L6's size", "bert-base": "BERT-base's size", "marian": "opus-mt's size"}
+RACES = {
+    "gpt2": "GPT-2",
+    "marian": "A translator of opus-mt's size",
+    "translator": "The translator that ships",
+    "encoders": "Encoders",
+    "training": "Training",
+}
 TITLES = {
     "parallel": "The whole sequence at once",
     "growth": "Cost as work grows",
 }
 
 
-def section(file: Path) -> Iterator[str]:
+def section(file: Path, made: dict[str, Any]) -> Iterator[str]:
     """What one file says."""
-    made = json.loads(file.read_text("utf-8"))
     told = f"`{file.name}`: {made['processor']}; {made['threads']} threads"
     if "benchmark" in made:
         yield f"\n## {TITLES[made['benchmark']]}"
@@ -125,11 +163,11 @@ def section(file: Path) -> Iterator[str]:
         return
     packages = ", ".join(f"{name} {version}" for name, version in made["packages"].items() if version)
     clock = "" if made["clock"] == "wall" else "; time of the processor, since the machine was in use"
+    yield f"\n## {RACES[file.name.split('_')[1]]}"
+    yield f"{told}{clock}; {packages}."
     for row in made["rows"]:
-        yield f"\n## {row['row'][0].upper()}{row['row'][1:]}"
-        yield f"{told}{clock}; {packages}.\n"
-        trains = any(each["name"].startswith(TRAINER) for each in row["contestants"])
-        yield from (training_table if trains else race_table)(row)
+        yield f"\n### {title(row)}\n"
+        yield from (training_table if trains(row) else race_table)(row)
 
 
 def main() -> None:
@@ -140,7 +178,9 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path("docs/performance.md"))
     arguments = parser.parse_args()
-    lines = [HEAD.rstrip("\n"), *(line for file in arguments.files for line in section(file))]
+    found = {file: json.loads(file.read_text("utf-8")) for file in arguments.files}
+    lines = [HEAD.rstrip("\n"), *summary(list(found.values()))]
+    lines += [line for file, made in found.items() for line in section(file, made)]
     arguments.out.write_text("\n".join(lines) + "\n", "utf-8")
 
 
