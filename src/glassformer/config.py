@@ -217,6 +217,11 @@ class TransformerConfig:
         return not self.head.endswith("language-model") or self.output_transform or not self.tied_output
 
     @property
+    def limit(self) -> int | None:
+        """How many tokens can be read; None: any number, where positions never end."""
+        return None if self.positions in ("relative", "none") else self.max_positions
+
+    @property
     def size_of_head(self) -> int:
         """How many numbers one head's query has."""
         return self.head_size or self.d_model // self.heads

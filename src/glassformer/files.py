@@ -8,6 +8,13 @@ from pathlib import Path
 
 from glassformer.errors import InputError
 
+MARK = ".partial."  # in the name of a file that is not whole yet
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a kill left this behind where `replacing` was at work."""
+    return path.name.startswith(".") and MARK in path.name
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -15,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Its name ends as the other's does, for libraries choose a format by that.
     """
-    partial = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    partial = path.with_name(f".{secrets.token_hex(4)}{MARK}{path.name}")
     try:
         partial.touch()
         rights = partial.stat().st_mode  # what writes a file anew, as safetensors does, may choose its own

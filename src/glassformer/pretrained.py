@@ -50,6 +50,10 @@ PUBLISHED_FILES = [  # what of a published repository is fetched
     "source.spm",
     "target.spm",
     "target_vocab.json",
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "source_tokenizer/*",
+    "shortlist.safetensors",
     "chat_template.jinja",
     "additional_chat_templates/*.jinja",
 ]

@@ -40,6 +40,8 @@ def test_texts_of_the_command_are_the_first_field() -> None:
         ("a.txt", "x, y\n\nz\n"),
         ("a.en", "x, y\r\n\r\nz"),
         ("a.jsonl", '{"text": "x, y"}\n{"text": ""}\n\n{"text": "z", "more": 1}\n'),
+        ("a.ndjson", '{"text": "x, y"}\n{"text": ""}\n{"text": "z"}\n'),
+        ("a.tab", "text\tid\nx, y\t1\n\t2\nz\t3\n"),
         ("a.csv", 'id,text\n1,"x, y"\n2,\n\n3,z\n'),
         ("a.tsv", "id\ttext\n1\tx, y\n2\t\n3\tz\n"),
         ("a.csv", '\ufefftext\n"x, y"\n""\nz\n'),

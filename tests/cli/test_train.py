@@ -246,6 +246,9 @@ def test_files_of_a_role_replace_the_folders(data: Path) -> None:
         locate([f"dev={data / 'dev.tsv'}"], table)
     with pytest.raises(InputError, match="both given"):
         locate([str(data), str(data)], table)
+    with pytest.raises(InputError, match="--data train= names no file"):
+        locate(["train="], table)
+    assert locate([str(data / "train.tsv")], table) == {"train": found["train"]}
     with pytest.raises(InputError, match="3 files"):
         locate([f"train={data / name}" for name in "abc"], table)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from glassformer.data.examples import Pair, Skipped
-from glassformer.data.readers import iterate_examples, read_examples, read_pairs
+from glassformer.data.readers import iterate_examples, read_examples
+from glassformer.data.reading import Reading
 from glassformer.errors import InputError
 
 PAIRS = [
@@ -41,7 +42,7 @@ TABLES = {
 @pytest.mark.parametrize("packed", ["", ".gz"])
 @pytest.mark.parametrize("name", TABLES)
 def test_tables(name: str, packed: str, write: Write) -> None:
-    read = read_pairs(write(name + packed, TABLES[name]), name + packed)
+    read = read_examples("pairs", name + packed, folder=write(name + packed, TABLES[name]))
     assert read.examples == PAIRS
     assert read.skipped == []
 
@@ -50,14 +51,14 @@ def test_tables(name: str, packed: str, write: Write) -> None:
 def test_parallel_texts(packed: str, write: Write) -> None:
     write("train.fr" + packed, "".join(pair.target + "\n" for pair in PAIRS))
     folder = write("train.en" + packed, "".join(pair.source + "\n" for pair in PAIRS))
-    assert read_pairs(folder, ["train.en" + packed, "train.fr" + packed]).examples == PAIRS
+    assert read_examples("pairs", ["train.en" + packed, "train.fr" + packed], folder=folder).examples == PAIRS
 
 
 def test_a_pattern_reads_its_files_in_order(write: Write) -> None:
     write("train.part2.tsv.gz", "c\td\n")
     write("dev.tsv", "e\tf\n")
     folder = write("train.part1.tsv.gz", "a\tb")
-    assert read_pairs(folder, "train.part*.tsv.gz").examples == [Pair("a", "b"), Pair("c", "d")]
+    assert read_examples("pairs", "train.part*.tsv.gz", folder=folder).examples == [Pair("a", "b"), Pair("c", "d")]
 
 
 def test_columns_by_number_and_by_name(write: Write) -> None:
@@ -67,17 +68,18 @@ def test_columns_by_number_and_by_name(write: Write) -> None:
     folder = write("plain.tsv", "1\tHallo\tHello\n")
     named = [(name, "en", "de") for name in ("named.tsv", "other.csv", "other.jsonl")]
     for name, source, target in [*named, ("plain.tsv", 2, 1), ("other.csv", 2, "de")]:
-        assert read_pairs(folder, name, source=source, target=target).examples == [Pair("Hello", "Hallo")]
+        read = read_examples("pairs", name, Reading(source=source, target=target), folder=folder)
+        assert read.examples == [Pair("Hello", "Hallo")]
 
 
 def test_a_third_column_is_no_fault_where_columns_are_asked_for(write: Write) -> None:
-    read = read_pairs(write("a.tsv", "a\tb\tthanks\nc\n"), "a.tsv", source=0, target=1)
+    read = read_examples("pairs", "a.tsv", Reading(source=0, target=1), folder=write("a.tsv", "a\tb\tthanks\nc\n"))
     assert read.examples == [Pair("a", "b")]
     assert [(one.line, one.reason[:16]) for one in read.skipped] == [(2, "it has 1 column,")]
 
 
 def test_line_ends_and_a_byte_order_mark_are_no_content(write: Write) -> None:
-    assert read_pairs(write("a.tsv", b"\xef\xbb\xbfa\tb \r\nc\t d\r\n"), "a.tsv").examples == [
+    assert read_examples("pairs", "a.tsv", folder=write("a.tsv", b"\xef\xbb\xbfa\tb \r\nc\t d\r\n")).examples == [
         Pair("a", "b"),
         Pair("c", "d"),
     ]
@@ -114,7 +116,7 @@ def test_a_line_that_does_not_fit_is_reported(
     name: str, content: str, line: int, reason: str, write: Write
 ) -> None:
     folder = write(name, content)
-    read = read_pairs(folder, name)
+    read = read_examples("pairs", name, folder=folder)
     assert read.skipped == [Skipped(str(folder / name), line, reason)]
     assert len(read.examples) + 1 == len(list(iterate_examples("pairs", folder / name)))
 
@@ -122,7 +124,7 @@ def test_a_line_that_does_not_fit_is_reported(
 def test_an_empty_side_of_parallel_texts_is_reported(write: Write) -> None:
     write("a.fr", "b\n \n")
     folder = write("a.en", "a\nc\n")
-    assert read_pairs(folder, ["a.en", "a.fr"]).skipped == [
+    assert read_examples("pairs", ["a.en", "a.fr"], folder=folder).skipped == [
         Skipped(str(folder / "a.en"), 2, "'a.fr' is empty")
     ]
 
@@ -153,16 +155,16 @@ def test_an_empty_side_of_parallel_texts_is_reported(write: Write) -> None:
 def test_what_cannot_be_used_is_refused(name: str, content: str | bytes, said: str, write: Write) -> None:
     folder = write(name, content)
     with pytest.raises(InputError, match=said) as refused:
-        read_pairs(folder, name)
+        read_examples("pairs", name, folder=folder)
     assert "\n" not in str(refused.value)
 
 
 def test_missing_files_are_refused_with_what_there_is(write: Write, tmp_path: Path) -> None:
     folder = write("dev.tsv", "a\tb\n")
     with pytest.raises(InputError, match="has no file train.tsv; it has dev.tsv"):
-        read_pairs(folder, "train.tsv")
+        read_examples("pairs", "train.tsv", folder=folder)
     with pytest.raises(InputError, match="not a folder"):
-        read_pairs(tmp_path / "nowhere", "train.tsv")
+        read_examples("pairs", "train.tsv", folder=tmp_path / "nowhere")
     with pytest.raises(InputError, match="there is no file"):
         read_examples("pairs", tmp_path / "nothing")
     with pytest.raises(InputError, match="is a folder; name files in it"):
@@ -170,7 +172,7 @@ def test_missing_files_are_refused_with_what_there_is(write: Write, tmp_path: Pa
     for name in ("a.txt", "b.txt", "c.txt"):
         write(name, "a\n")
     with pytest.raises(InputError, match="3 plain texts were named"):
-        read_pairs(folder, ["a.txt", "b.txt", "c.txt"])
+        read_examples("pairs", ["a.txt", "b.txt", "c.txt"], folder=folder)
 
 
 def test_broken_gzip_is_refused(tmp_path: Path) -> None:
@@ -180,14 +182,23 @@ def test_broken_gzip_is_refused(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.tsv.gz"
         path.write_bytes(content)
         with pytest.raises(InputError, match="cannot be read"):
-            read_pairs(tmp_path, path.name)
+            read_examples("pairs", path.name, folder=tmp_path)
 
 
 def test_parallel_texts_must_match(write: Write) -> None:
     write("a.fr", "b\n")
     folder = write("a.en", "a\nc\n")
     with pytest.raises(InputError, match="a.en has 2 lines and .*a.fr has 1"):
-        read_pairs(folder, ["a.en", "a.fr"])
+        read_examples("pairs", ["a.en", "a.fr"], folder=folder)
     write("b.en", "a\n")
     with pytest.raises(InputError, match="matches 2 files and \\*.fr matches 1"):
-        read_pairs(folder, ["*.en", "*.fr"])
+        read_examples("pairs", ["*.en", "*.fr"], folder=folder)
+
+
+def test_a_name_that_looks_like_a_pattern_and_one_that_lies_elsewhere(write: Write, tmp_path: Path) -> None:
+    folder = write("reviews[1].tsv", "a\tb\n")
+    assert read_examples("pairs", "reviews[1].tsv", folder=folder).examples == [Pair("a", "b")]
+    assert read_examples("pairs", str(folder / "reviews[1].tsv"), folder=tmp_path).examples == [Pair("a", "b")]
+    for name in ("", "/nowhere/*.tsv"):
+        with pytest.raises(InputError, match=r"there is no file '.*'; give one that exists, or a pattern inside"):
+            read_examples("pairs", name, folder=folder)

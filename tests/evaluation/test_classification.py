@@ -125,7 +125,7 @@ class Scripted:
         return found
 
 
-MODEL: Any = SimpleNamespace(config=SimpleNamespace(positions="learned", max_positions=9))
+MODEL: Any = SimpleNamespace(config=SimpleNamespace(limit=9))
 EXAMPLES = [
     LabelledText(text=f"{number} " + "word " * (number % 12), labels=(NAMES[label],))
     for number, label in enumerate(WANTED.tolist())

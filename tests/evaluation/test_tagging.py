@@ -146,3 +146,27 @@ def test_a_type_the_model_has_never_heard_of_is_refused() -> None:
     sentence = TaggedSentence(words=("x",), tags=("B-ANIMAL",))
     with pytest.raises(InputError, match="the tag 'B-ANIMAL', but the model knows O, B-PER"):
         evaluate(Scripted(LABELS, {}), None, [sentence])  # type: ignore[arg-type]
+
+
+def test_labels_may_be_kinds_of_words() -> None:
+    """Parts of speech: what stands side by side under one kind is one entity, as the model itself answers."""
+    sentences = [TaggedSentence(words=("the", "old", "dog", "barks"), tags=("DET", "ADJ", "NOUN", "VERB"))]
+    task: Any = Scripted(["ADJ", "DET", "NOUN", "VERB"], {sentences[0].words: ["DET", "ADJ", "NOUN", "NOUN"]})
+    found = report(task, None, sentences)  # type: ignore[arg-type]
+    assert (found.scores["token_accuracy"].value, found.counts["entities"]) == (75, 4)
+    assert found.scores["precision"].value == pytest.approx(200 / 3)
+    assert found.given == (("DET", "ADJ", "NOUN", "NOUN"),)
+    with pytest.raises(InputError, match="the tag 'ADV', but the model knows ADJ, DET"):
+        evaluate(task, None, [TaggedSentence(words=("now",), tags=("ADV",))])  # type: ignore[arg-type]
+
+
+def test_kinds_without_marks_are_compared_with_marked_tags() -> None:
+    task: Any = Scripted(["O", "PER"], {("Anna", "left"): ["PER", "O"]})
+    sentence = TaggedSentence(words=("Anna", "left"), tags=("B-PER", "O"))
+    assert evaluate(task, None, [sentence])["f1"] == 100  # type: ignore[arg-type]
+
+
+def test_tags_may_say_nothing_but_where_an_entity_is() -> None:
+    task: Any = Scripted(["O", "B", "I"], {("New", "York", "sleeps"): ["B", "I", "O"]})
+    sentence = TaggedSentence(words=("New", "York", "sleeps"), tags=("B", "I", "O"))
+    assert evaluate(task, None, [sentence])["f1"] == 100  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.report import grouped_by_source as grouped
-from glassformer.evaluation.translation import evaluate, score
+from glassformer.evaluation.translation import evaluate, report, score
 from glassformer.model import Transformer
 from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
@@ -101,6 +101,19 @@ def test_a_model_is_scored_on_each_source_once() -> None:
         decoder_layers=1,
     )
     model, task, options = Transformer(config), Translation(tokenizer), Decoding(max_new_tokens=5)
-    written = [str(answer) for answer in task.translate(model, ["un chat", "un chien"], options)]
+    written = [str(answer) for answer in task.rewrite(model, ["un chat", "un chien"], options)]
     expected = score(written, [["a cat", "one cat"], ["a dog"]])
     assert evaluate(task, model, pairs, options) == {name: each.value for name, each in expected.items()}
+
+
+def test_the_end_of_a_source_that_is_too_long_is_not_read_and_that_is_told() -> None:
+    pairs = [Pair("un " * 20 + "chat", "a cat"), Pair("un chien", "a dog")]
+    tokenizer = Tokenizer.train("words", [text for pair in pairs for text in (pair.source, pair.target)], vocab_size=20)
+    model = Transformer(
+        TransformerConfig(
+            stack="encoder-decoder", vocab_size=tokenizer.vocab_size, d_model=8, heads=2, d_ff=8,
+            encoder_layers=1, decoder_layers=1, max_positions=8,
+        )
+    )  # fmt: skip
+    found = report(Translation(tokenizer), model, pairs, Decoding(max_new_tokens=3))
+    assert found.notes == ("1 text is longer than the 8 tokens that the model reads; its end was not read.",)

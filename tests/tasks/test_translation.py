@@ -4,8 +4,6 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from glassformer.config import TransformerConfig
-from glassformer.data.batch import IGNORE
-from glassformer.data.examples import Pair
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.model import Transformer
@@ -64,7 +62,7 @@ def test_translations_come_back_in_order_whatever_the_batches(
 ) -> None:
     task, copy = Translation(tokenizer), copier(model)
     for beams, tokens in ((1, 8192), (1, 1), (1, 8), (3, 30)):
-        answers = task.translate(copy, TEXTS, Decoding(num_beams=beams, max_new_tokens=8), tokens=tokens)
+        answers = task.rewrite(copy, TEXTS, Decoding(num_beams=beams, max_new_tokens=8), tokens=tokens)
         assert [str(answer) for answer in answers] == TEXTS
         assert all(answer.complete and answer.tokens[-1] == "<eos>" for answer in answers)
         assert [answer.text.split() for answer in answers] == [list(answer.tokens[:-1]) for answer in answers]
@@ -72,9 +70,9 @@ def test_translations_come_back_in_order_whatever_the_batches(
 
 def test_batches_change_nothing(tokenizer: Tokenizer, model: Transformer) -> None:
     task, options = Translation(tokenizer), Decoding(num_beams=3, num_return_sequences=2, max_new_tokens=6)
-    together = task.translate(model, TEXTS, options)
+    together = task.rewrite(model, TEXTS, options)
     for text, answer in zip(TEXTS, together, strict=True):
-        (alone,) = task.translate(model, [text], options)
+        (alone,) = task.rewrite(model, [text], options)
         assert alone.tokens == answer.tokens
         assert alone.score == pytest.approx(answer.score, abs=1e-12)
         assert len(answer.others) == 1
@@ -83,7 +81,7 @@ def test_batches_change_nothing(tokenizer: Tokenizer, model: Transformer) -> Non
 
 
 def test_no_texts_have_no_translations(tokenizer: Tokenizer, model: Transformer) -> None:
-    assert Translation(tokenizer).translate(model, []) == []
+    assert Translation(tokenizer).rewrite(model, []) == []
 
 
 def test_a_stream_and_a_tree_end_in_the_translation(tokenizer: Tokenizer, model: Transformer) -> None:
@@ -93,9 +91,9 @@ def test_a_stream_and_a_tree_end_in_the_translation(tokenizer: Tokenizer, model:
         Decoding(num_beams=3, max_new_tokens=6),
     )
     streamed = [tokenizer.token(token.id) for token in task.stream(model, "un chat", greedy)]
-    assert tuple(streamed) == task.translate(model, ["un chat"], greedy)[0].tokens
+    assert tuple(streamed) == task.rewrite(model, ["un chat"], greedy)[0].tokens
     answer, history = task.tree(model, "un chat", beam)
-    assert answer == task.translate(model, ["un chat"], beam)[0]
+    assert answer == task.rewrite(model, ["un chat"], beam)[0]
     assert len(history) >= len(answer.tokens)
 
 
@@ -114,18 +112,6 @@ def test_a_run_shows_the_whole_answer(tokenizer: Tokenizer, model: Transformer) 
 def test_a_pair_of_texts_is_refused(tokenizer: Tokenizer, model: Transformer) -> None:
     with pytest.raises(InputError, match="a pair of texts was given"):
         Translation(tokenizer).answer(model, [("un", "chat")])
-
-
-def test_pairs_become_a_batch_to_learn_from(tokenizer: Tokenizer) -> None:
-    batch = Translation(tokenizer).batch([Pair("un chat", "le chien dort"), Pair("et", "un")])
-    assert batch.source is not None
-    assert batch.target is not None
-    assert batch.labels is not None
-    words = [[tokenizer.token(id) for id in row] for row in batch.target.tolist()]
-    assert words == [["<bos>", "le", "chien", "dort"], ["<bos>", "un", "<pad>", "<pad>"]]
-    assert batch.labels[1].tolist() == [tokenizer.id("un"), tokenizer.eos_id, IGNORE, IGNORE]
-    assert [tokenizer.token(id) for id in batch.source[0].tolist()] == ["un", "chat", "<eos>"]
-    assert batch.tokens == 6
 
 
 def test_items_of_like_length_stand_together() -> None:
@@ -150,7 +136,7 @@ def test_what_cannot_be_translated_is_refused(
     tokenizer: Tokenizer, model: Transformer, texts: list[str], said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
-        Translation(tokenizer).translate(model, texts)
+        Translation(tokenizer).rewrite(model, texts)
 
 
 def test_a_tokenizer_without_a_start_is_refused() -> None:

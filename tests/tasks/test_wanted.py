@@ -11,7 +11,7 @@ from torch.nn import functional
 
 import glassformer as gf
 from glassformer.data.batch import IGNORE
-from glassformer.data.examples import AnswerSpan, Pair
+from glassformer.data.examples import AnswerSpan
 from glassformer.errors import InputError
 from glassformer.glass.trace import Trace
 from glassformer.tasks.model import Model
@@ -243,10 +243,13 @@ def test_pairs_are_as_the_task_makes_them(tmp_path: Path) -> None:
     theirs = save(tmp_path, config, "BartForConditionalGeneration")
     model = gf.load(tmp_path, task="summarization")
     trace = model.trace(TEXTS[0], target="the café")
-    batch = model.task.batch([Pair(TEXTS[0], "the café")])  # type: ignore[attr-defined]
-    assert torch.equal(batch.labels, trace["loss.labels"].value)
+    written = model.tokenizer.ids(["the café"], special=False)[0]
+    labels = torch.tensor([[*written, model.tokenizer.eos_id]])
+    assert torch.equal(labels, trace["loss.labels"].value)
+    source = torch.tensor(model.tokenizer.ids([TEXTS[0]]))
+    target = torch.tensor([[config.decoder_start_token_id, *written]])
     with torch.no_grad():
-        expected = theirs(batch.source, decoder_input_ids=batch.target, labels=batch.labels).loss
+        expected = theirs(source, decoder_input_ids=target, labels=labels).loss
     assert float(trace["loss.mean"].value) == pytest.approx(float(expected), abs=1e-10)
     assert (trace.wanted, trace.answer) == ("the café", "")
 

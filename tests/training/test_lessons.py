@@ -344,12 +344,12 @@ def test_two_passes_are_refused_where_the_loss_is_no_single_choice(
     recipe = recipe_of(task).to_dict()
     recipe[table] = {**recipe[table], **values}
     recipe["training"] = {**recipe["training"], "r_drop": 1.0}
-    with pytest.raises(InputError, match="r_drop is 1.0, but this .* is not one choice among labels"):
+    with pytest.raises(InputError, match="r_drop is 1.0 and asks for a loss of one choice"):
         prepare(Recipe.from_dict(recipe), ["data"], "run")
 
 
 def test_cuts_are_varied_only_where_texts_are_read_anew() -> None:
-    with pytest.raises(InputError, match="asks for BPE-dropout, but classification cuts its texts once"):
+    with pytest.raises(InputError, match="bpe_dropout_source is 0.1 and asks for texts that are cut anew"):
         prepare(recipe_of("classification", bpe_dropout_source=0.1), ["data"], "run")
 
 
@@ -380,3 +380,68 @@ def test_what_dev_and_test_hold_is_left_out_if_it_should_be(data: Path, tmp_path
     (data / "dev.tsv").write_text("".join([head, *lines]))
     with pytest.raises(InputError, match="hold every training text"):
         prepare(Recipe.from_dict({**values, "data": {**both, "unseen": True}}), [str(data)], tmp_path / "none")
+
+
+def test_a_model_with_two_vocabularies_keeps_both(data: Path, tmp_path: Path) -> None:
+    """The worked example reads English words and writes French ones."""
+    (data / "train.tsv").write_text("I love data science\tj' aime la science\nI love science\tj' aime la science\n")
+    values = recipe_of("translation", max_steps=2, evaluate_every=2).to_dict()
+    recipe = Recipe.from_dict({**values, "model": {"start": "worked-example"}, "decoding": {}})
+    list(run_recipe(recipe, [str(data)], tmp_path / "run"))
+    made = gf.load(tmp_path / "run" / "best")
+    assert made.source_tokenizer is not None
+    assert made.source_tokenizer.id("science") != made.tokenizer.id("science")
+    assert str(made("I love science"))
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "values", "said"),
+    [
+        ("several labels", "training", {"metric": "accuracy"}, "measured by one of loss, .*micro_f1"),
+        ("masking", "training", {"metric": "next_sentence_accuracy"}, "one of loss, .*perplexity, accuracy$"),
+        ("answering", "training", {"label_smoothing": 0.1}, "asks for a loss of one choice at a time"),
+        ("generation", "training", {"class_weights": "balanced"}, "asks for one label for a text or a word"),
+        ("classification", "data", {"target_language": "fr"}, "asks for a text that is written from another"),
+        ("masking", "pretraining", {"context": 2}, "context is 2, which the tokens around a text fill; expected 3"),
+        ("translation", "data", {"target_language": "fr"}, "this model has one pair of languages only"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_first_step(
+    name: str, table: str, values: dict[str, object], said: str, data: Path, tmp_path: Path
+) -> None:
+    write(data, name)
+    whole = recipe_of(name).to_dict()
+    recipe = Recipe.from_dict({**whole, table: {**whole[table], **values}})
+    with pytest.raises(InputError, match=said):
+        prepare(recipe, [str(data)], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dev_text_shorter_than_a_block_is_told_before_the_first_step(data: Path, tmp_path: Path) -> None:
+    write(data, "generation")
+    (data / "dev.txt").write_text("Too short.\n")
+    whole = recipe_of("generation").to_dict()
+    recipe = Recipe.from_dict({**whole, "data": {**whole["data"], "dev": "dev.txt"}})
+    with pytest.raises(InputError, match="fewer than one block of 17"):
+        prepare(recipe, [str(data)], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_goes_on_knows_when_there_was_no_answer(data: Path, tmp_path: Path) -> None:
+    write(data, "no answer")
+    recipe = recipe_of("no answer")
+    list(run_recipe(recipe, [str(data)], tmp_path / "run"))
+    file = tmp_path / "run" / "last" / "config.json"
+    first = json.loads(file.read_text())
+    assert isinstance(first["no_answer_threshold"], float)
+    list(run_recipe(recipe, [str(data)], tmp_path / "run", resume=True))
+    assert json.loads(file.read_text()) == first
+
+
+def test_a_writer_is_measured_by_its_own_search(data: Path, tmp_path: Path) -> None:
+    write(data, "summarization")
+    list(run_recipe(recipe_of("summarization"), [str(data)], tmp_path / "first"))
+    values = recipe_of("summarization").to_dict()
+    start = {"start": str(tmp_path / "first" / "best")}
+    going = Recipe.from_dict({**values, "model": start, "decoding": {}})
+    assert prepare(going, [str(data)], tmp_path / "second").lesson.task.decoding.num_beams == 2

@@ -10,6 +10,7 @@ import torch
 
 from glassformer.data.batch import Batch
 from glassformer.errors import InputError
+from glassformer.model import Transformer
 from glassformer.training.checkpoint import read_tensors, weights
 from glassformer.training.loop import train
 from glassformer.training.loss import TokenLoss
@@ -120,6 +121,26 @@ def test_a_run_by_the_clock_ends_with_its_schedule_at_the_budget() -> None:
     assert records[-1].time_left == 0.0
     assert records[len(records) // 2].learning_rate == pytest.approx(0.5, abs=0.06)
     assert records[-1].learning_rate < 0.07
+
+
+def test_the_speed_of_steps_is_told_without_what_lies_between_them() -> None:
+    now = 0.0
+
+    def batches_in_a_second() -> float:
+        nonlocal now
+        now += 0.5
+        return now
+
+    def slow(model: Transformer) -> dict[str, float]:
+        nonlocal now
+        now += 1000
+        return {"loss": 1.0}
+
+    table = TrainingTable(max_steps=6, log_every=2, evaluate_every=2, metric="loss")
+    made = list(train(toy_model(), toy_batches(), table, evaluate=slow, clock=batches_in_a_second))
+    speeds = [each.tokens_per_second for each in made if each.kind == "train"]
+    assert min(filter(None, speeds)) > 1
+    assert made[-1].seconds > 3000
 
 
 def test_the_budget_counts_the_time_before_a_resume(tmp_path: Path) -> None:

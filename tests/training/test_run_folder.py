@@ -28,6 +28,9 @@ def test_a_run_folder_is_never_overwritten(tmp_path: Path) -> None:
 def test_an_empty_folder_may_be_used_and_a_file_may_not(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert make(tmp_path / "empty").recipe() == toy_recipe()
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".0a1b.partial.recipe.toml").write_text("task", encoding="utf-8")
+    assert make(tmp_path / "killed").recipe() == toy_recipe()
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="is a file"):
         make(tmp_path / "file")
@@ -61,10 +64,11 @@ def test_a_cut_line_of_the_log_and_half_a_checkpoint_are_cleared_away(tmp_path: 
         file.write('{"kind": "tr')
     (tmp_path / "run" / "checkpoints" / "step-3.partial").mkdir()
     (tmp_path / "run" / "best.partial").mkdir()
+    (tmp_path / "run" / ".0a1b.partial.log.jsonl").write_text("{", encoding="utf-8")
     resumed = RunFolder.resume(tmp_path / "run", tensorboard=False)
     assert [each["kind"] for each in resumed.records()] == ["train", "train", "checkpoint"]
     assert resumed.steps() == [2]
-    assert not list((tmp_path / "run").rglob("*.partial"))
+    assert not list((tmp_path / "run").rglob("*.partial*"))
     assert torch.equal(resumed.read_checkpoint(2).model["a"], torch.ones(2))
 
 

@@ -145,6 +145,7 @@ def evaluate(
         beams=beams,
         length_penalty=length_penalty,
         source_language=source_language,
+        target_language=target_language,
         no_answer=no_answer,
         threshold=threshold,
     )
@@ -201,6 +202,7 @@ def refuse_others(does: Any, options: "Options", **given: Any) -> None:
         "--beams": (given["beams"], (Rewriting,)),
         "--length-penalty": (given["length_penalty"], (Rewriting,)),
         "--from": (given["source_language"], (Rewriting,)),
+        "--to": (given["target_language"], (Rewriting,)),
         "--no-answer": (True if given["no_answer"] is False else given["no_answer"], (Answering,)),
         "--threshold": (given["threshold"], (Answering,)),
         "--lowercase": (options.lowercase, (Translation,)),
@@ -209,7 +211,7 @@ def refuse_others(does: Any, options: "Options", **given: Any) -> None:
         "--stride": (options.stride, (Generation,)),
     }
     for name, (value, kinds) in users.items():
-        if value not in (None, False) and not isinstance(does, kinds):
+        if value is not None and value is not False and not isinstance(does, kinds):
             raise InputError(f"{name} was given, but this model's answers do not depend on it; leave it out")
 
 
@@ -281,6 +283,7 @@ def lines(report: "Report") -> Iterator[str]:
     counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
     if report.task == "translation":
         yield f"{counts}, {report.settings['beams']} beams"
+        yield from (f"note: {note}" for note in report.notes)
         for name, scores in by_references(report).items():
             yield from (f"{name:<14}  {each}" for each in scores.values())
         return

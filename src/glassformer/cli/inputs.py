@@ -27,7 +27,7 @@ Numbered = Iterable[tuple[int, str]]
 
 STANDARD = "-"
 FORMS = ("lines", "jsonl", "csv", "tsv")
-UNREAD = (".json", ".parquet", ".xlsx", ".zip", ".pdf", ".docx")  # whose lines are no texts
+UNREAD = (".xlsx", ".zip", ".pdf", ".docx")  # whose lines are no texts
 
 input_option: Decorator = click.option(
     "--input",
@@ -228,12 +228,15 @@ def comma_separated(lines: Numbered, name: str) -> Iterator[tuple[int, list[str]
 
 def form_of(path: Path) -> str:
     """How a file is written, by its name."""
-    end = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if end in UNREAD:
+    from glassformer.data.formats import ENDINGS, ending
+
+    end = ending(path)
+    form = ENDINGS.get(end, "lines")
+    if end in UNREAD or form in ("json", "parquet", "conll"):
         raise InputError(
             f"{path} is not read here; give .txt with one text a line, .jsonl, .csv or .tsv, each also .gz"
         )
-    return end[1:] if end[1:] in FORMS else "lines"
+    return form if form in FORMS else "lines"
 
 
 def lines_of(path: Path) -> Iterator[tuple[int, str]]:

@@ -144,8 +144,9 @@ def toml_value(text: str) -> Any:
 
 def finished_model(out: Path) -> Path:
     """The folder of the best weights, or where nothing was compared, of the last."""
-    names = ("best", "averaged", "last")
-    return next((out / name for name in names if (out / name).is_dir()), out)
+    from glassformer.training.run import FINISHED
+
+    return next((out / name for name in FINISHED if (out / name).is_dir()), out)
 
 
 @contextmanager

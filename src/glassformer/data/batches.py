@@ -103,7 +103,7 @@ class ExampleBatches(ByLength):
 class TokenBatches(ByLength):
     """Encoded pairs. Vaswani et al. 2017, section 5.1: pairs are batched by approximate length.
 
-    A target's length is counted with its <bos>.
+    A target's length is counted with its <bos>. `source_pad_id` is for sources that have a vocabulary of their own.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class TokenBatches(ByLength):
         pad_id: int,
         bos_id: int,
         eos_id: int,
+        source_pad_id: int | None = None,
         examples: int | None = None,
         max_length: int | None = None,
         seed: int | None = 0,
@@ -121,6 +122,7 @@ class TokenBatches(ByLength):
         self.sources = Ragged([source for source, _ in pairs])
         self.targets = Ragged([target for _, target in pairs])
         self.pad_id, self.bos_id, self.eos_id = pad_id, bos_id, eos_id
+        self.source_pad_id = pad_id if source_pad_id is None else source_pad_id
         source, target = self.sources.lengths, self.targets.lengths + 1
         if (source == 0).any():
             raise InputError(
@@ -134,7 +136,7 @@ class TokenBatches(ByLength):
 
     def padded(self, sources: Ragged, targets: Ragged, chosen: Numbers) -> Batch:
         """The chosen of these pairs: target is <bos> + ids, labels are ids + <eos>."""
-        source, source_mask = sources.rows(chosen, self.pad_id)
+        source, source_mask = sources.rows(chosen, self.source_pad_id)
         target, target_mask = targets.rows(chosen, self.pad_id, before=self.bos_id)
         labels, _ = targets.rows(chosen, IGNORE, after=self.eos_id)
         return Batch(

@@ -14,7 +14,7 @@ from glassformer.data.formats import FORMATS, format_of, is_plain
 from glassformer.data.kinds import KINDS, Source
 from glassformer.data.names import LabelNames, find_names
 from glassformer.data.plain import read_parallel
-from glassformer.data.reading import Column, Reading
+from glassformer.data.reading import Reading
 from glassformer.data.table import Row, Table
 from glassformer.errors import InputError
 
@@ -129,6 +129,10 @@ def find_files(folder: File | None, pattern: File) -> list[Path]:
     place = Path(folder)
     if not place.is_dir():
         raise InputError(f"{place} is not a folder; give the folder that holds {pattern}")
+    if (place / pattern).is_file():  # also one whose name looks like a pattern, and one that lies elsewhere
+        return [place / pattern]
+    if not str(pattern) or Path(pattern).is_absolute():
+        raise InputError(f"there is no file {str(pattern)!r}; give one that exists, or a pattern inside {place}")
     found = sorted(path for path in place.glob(str(pattern)) if path.is_file())
     if not found:
         names = sorted(path.name for path in place.iterdir())
@@ -146,17 +150,6 @@ def hub_roles(name: str, reading: Reading) -> dict[str, Reading]:
     splits = hub_splits(name.removeprefix(HUB), reading)
     found = {role: next((each for each in usual if each in splits), None) for role, usual in SPLITS.items()}
     return {role: replace(reading, split=split) for role, split in found.items() if split is not None}
-
-
-def read_pairs(
-    folder: str | Path,
-    names: str | Sequence[str],
-    *,
-    source: Column | None = None,
-    target: Column | None = None,
-) -> Found[Pair]:
-    """Pairs of texts from a folder's files, where no more has to be said about them than two columns."""
-    return read_examples("pairs", names, Reading(source=source, target=target), folder=folder)
 
 
 def _several(files: Files) -> list[File]:

@@ -13,8 +13,6 @@ from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
 from glassformer.nn.twin import Continuations, Draft, ModelReader
 
-UNBOUNDED = ("relative", "none")  # positions that never end
-
 
 class Reader:
     """A model that has read the beginnings of some sentences, a row each, and can read on.
@@ -41,8 +39,7 @@ class Reader:
         self.sources: Tensor | None = None  # which row of the first reading each row stems from
         self.ids: Tensor | None = None  # N L: all that the cache holds
         self.real: Tensor | None = None  # N L: what of it is no padding; None: all
-        bounded = memory is None and model.config.positions not in UNBOUNDED
-        self.limit = model.config.max_positions if bounded else None
+        self.limit = model.config.limit if memory is None else None
         self.latest = torch.empty(0)  # N T: the tokens of the latest reading
         self.hidden = torch.empty(0)  # N T C: the last layer's rows of the latest reading
         self.fresh: Tensor | None = None  # N T: which of these are no padding; None: all

@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from glassformer.decoding.prompts import PromptCache, bytes_of_a_token
-from glassformer.decoding.reader import UNBOUNDED
 from glassformer.engine.layout import HEAD_PRECISION, Packer, whole
 from glassformer.engine.native import NativePast, NativeSource, PackedLinear
 from glassformer.engine.packed import Packed, Texts, texts_of
@@ -26,7 +25,7 @@ class NativeTwin:
         self.encoder = None if model.encoder is None else Packed(model, model.encoder, packer)
         self.decoder = None if model.decoder is None else Packed(model, model.decoder, packer)
         self.size = sum(linear.size for linear in packer.packed.values())
-        self.limit = None if model.config.positions in UNBOUNDED else model.config.max_positions
+        self.limit = model.config.limit
         self.weights = Weights(model)
         self.prompts = PromptCache(bytes_of_a_token(model.config))
 

@@ -37,7 +37,7 @@ from glassformer.evaluation.report import (
 from glassformer.evaluation.score import Score, signature
 from glassformer.model import Transformer
 from glassformer.tasks.classification import THRESHOLD, Classification, Values
-from glassformer.tasks.reading import encodings_of, limit_of
+from glassformer.tasks.reading import encodings_of
 from glassformer.tasks.task import Text
 
 BINS = 15  # Guo et al. 2017
@@ -302,7 +302,7 @@ def report(
         counts={"texts": len(examples)},
         notes=cut_note(
             [len(each) for each in encodings_of(task.tokenizer, [text_of(example) for example in examples])],
-            limit_of(model.config),
+            model.config.limit,
         ),
         groupings=(
             labelled("label", labels, measured, resampled),

@@ -21,7 +21,7 @@ from glassformer.evaluation.score import signature
 from glassformer.model import Transformer
 from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import Generation
-from glassformer.tasks.reading import batches, limit_of, precise
+from glassformer.tasks.reading import batches, precise
 from glassformer.text.tokenizer import Tokenizer
 
 CAUSAL = ("nll", "perplexity", "bits_per_byte")
@@ -67,7 +67,7 @@ def protocol_of(
     model: Transformer, tokenizer: Tokenizer, window: int | None = None, stride: int | None = None
 ) -> Protocol:
     """By default windows as long as the model allows, beside each other."""
-    limit = limit_of(model.config)
+    limit = model.config.limit
     longest = limit or LONGEST
     window = longest if window is None else window
     if window < 1 or (limit is not None and window > limit):

@@ -30,7 +30,6 @@ from glassformer.evaluation.report import (
 from glassformer.evaluation.score import Score, signature
 from glassformer.evaluation.stemming import stem
 from glassformer.model import Transformer
-from glassformer.tasks.reading import limit_of
 from glassformer.tasks.rewriting import Rewriting
 
 Words = Sequence[str]
@@ -250,7 +249,7 @@ def report(
         settings={"beams": (decoding or task.decoding).num_beams, "stemmer": stemming},
         notes=cut_note(
             [len(ids) for ids in task.source_tokenizer.ids([task.prefix + text for text in found.sources])],
-            limit_of(model.config),
+            model.config.limit,
         ),
         groupings=(
             grouped("words of the text", *by_source, found.measured, FIGURES[:3]),

@@ -33,6 +33,7 @@ Entity = tuple[str, int, int]  # type, first word, the word after the last
 Sentence = Sequence[str]  # the tags of a sentence
 
 FIGURES = ("f1", "precision", "recall", "macro_f1", "token_accuracy")
+UNTYPED = frozenset("OBIESLUM")  # tags that say where an entity begins and ends, not what it is
 LETTERS = {"BIOES": ("B", "I", "E", "S"), "BILOU": ("B", "I", "L", "U")}  # begins, goes on, ends, is alone
 
 
@@ -166,11 +167,14 @@ def signed(scheme: Scheme) -> str:
 def tags_of(
     task: Tagging, model: Transformer, sentences: Sequence[TaggedSentence], told: Told | None = None
 ) -> list[list[str]]:
-    """The tag that the model gives each word, in IOB2; what is beyond its positions is read in another window."""
+    """The tag that the model gives each word, in IOB2 where its labels say where entities begin.
+
+    What is beyond its positions is read in another window.
+    """
     known = {task.scheme.read(label)[1] for label in task.labels}
     for sentence in sentences:
         for tag in sentence.tags:
-            if tag != "O" and _type(tag[1:]) not in known:
+            if tag != "O" and known.isdisjoint((task.scheme.read(tag)[1], _type(tag[1:]))):
                 raise InputError(
                     f"the data has the tag {tag!r}, but the model knows {', '.join(task.labels)}; "
                     "rename the tags of the data, or use a model that was trained on such"
@@ -182,7 +186,20 @@ def tags_of(
         told,
     )
     plain = {label[:2] for label in task.labels if label != "O"} == {"B-", "I-"}
-    return given if plain else [in_iob2(task.scheme.spans(tags), len(tags)) for tags in given]
+    return given if plain or not task.scheme.marked else [marked(task, tags) for tags in given]
+
+
+def marked(task: Tagging, tags: Sentence) -> list[str]:
+    """A sentence's tags in IOB2, as the model's own labels mean them."""
+    return in_iob2(task.scheme.spans(tags), len(tags))
+
+
+def comparable(task: Tagging, sentences: Sequence[Sentence]) -> list[Sentence]:
+    """Tags of which entities can be read: labels that are kinds of words (NOUN) as the model itself reads them."""
+    own = {tag for tags in sentences for tag in tags} <= set(task.labels)
+    if task.scheme.marked or UNTYPED.issuperset(task.labels) or not own:
+        return list(sentences)
+    return [marked(task, tags) for tags in sentences]
 
 
 def in_iob2(spans: Iterable[Entity], words: int) -> list[str]:
@@ -197,8 +214,8 @@ def evaluate(
     task: Tagging, model: Transformer, sentences: Sequence[TaggedSentence], *, told: Told | None = None
 ) -> dict[str, float]:
     """{"f1": ..., "precision": ..., ...}: by these a training chooses its best weights."""
-    given = tags_of(task, model, sentences, told)
-    values = measured([sentence.tags for sentence in sentences], given).values()
+    given = comparable(task, tags_of(task, model, sentences, told))
+    values = measured(comparable(task, [sentence.tags for sentence in sentences]), given).values()
     return {name: values[name] for name in FIGURES}
 
 
@@ -212,7 +229,8 @@ def report(
     told: Told | None = None,
 ) -> Report:
     """Everything that can be said about a model's entities."""
-    given, wanted = tags_of(task, model, sentences, told), [sentence.tags for sentence in sentences]
+    tags = tags_of(task, model, sentences, told)
+    given, wanted = comparable(task, tags), comparable(task, [sentence.tags for sentence in sentences])
     scheme = scheme_of(wanted)
     found = measured(wanted, given, scheme)
     resampled = found.resampled(bootstrap, seed)
@@ -233,25 +251,27 @@ def report(
             grouped("words of the sentence", names, numbers, found, ("f1", "precision", "recall")),
         ),
         worst=tuple(
-            case(sentences[number], number, given[number], scheme, float(errors[number]))
+            case(sentences[number].words, number, wanted[number], given[number], scheme, float(errors[number]))
             for number in worst_of(errors)
         ),
-        given=tuple(map(tuple, given)),
+        given=tuple(map(tuple, tags)),
     )
 
 
-def case(sentence: TaggedSentence, number: int, given: Sentence, scheme: Scheme, errors: float) -> Case:
+def case(
+    words: Sequence[str], number: int, wanted: Sentence, given: Sentence, scheme: Scheme, errors: float
+) -> Case:
     """A sentence with the entities wanted and those given; only in one of the two they are missed or wrong."""
-    text = " ".join(sentence.words)
-    begins = [sum(len(word) + 1 for word in sentence.words[:place]) for place in range(len(sentence.words))]
-    sides = {"wanted": entities(sentence.tags, scheme), "given": entities(given, scheme)}
+    text = " ".join(words)
+    begins = [sum(len(word) + 1 for word in words[:place]) for place in range(len(words))]
+    sides = {"wanted": entities(wanted, scheme), "given": entities(given, scheme)}
     both = set(sides["wanted"]) & set(sides["given"])
     parts = []
     for name, found in sides.items():
         marks = tuple(
             Mark(
                 start=begins[first],
-                end=begins[behind - 1] + len(sentence.words[behind - 1]),
+                end=begins[behind - 1] + len(words[behind - 1]),
                 name=kind,
                 kind="right" if (kind, first, behind) in both else "missed" if name == "wanted" else "wrong",
             )

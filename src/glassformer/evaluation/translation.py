@@ -21,6 +21,7 @@ from glassformer.evaluation.report import (
     Report,
     Told,
     by_length,
+    cut_note,
     grouped_by_source,
     worst_of,
 )
@@ -104,7 +105,9 @@ def judged(
     """Have the model translate all sources."""
     sources, references = grouped_by_source([pair.source for pair in pairs], [pair.target for pair in pairs])
     found: dict[int, str] = {}
-    for number, answer in task.each(model, sources, decoding, tokens=tokens, shortlist=shortlist):
+    for number, answer in task.each(
+        model, sources, decoding, tokens=tokens, truncate=True, shortlist=shortlist
+    ):
         found[number] = answer.text
         if told is not None:
             told(1)
@@ -164,6 +167,10 @@ def report(
             "lowercase": lowercase,
             **({} if shortlist is None else {"shortlist": repr(shortlist)}),
         },
+        notes=cut_note(
+            [len(ids) for ids in task.source_tokenizer.ids([task.prefix + text for text in found.sources])],
+            model.config.limit,
+        ),
         groupings=(of_lengths(found, lowercase),),
         worst=tuple(
             case(found, number, likeness[number]) for number in worst_of([100 - each for each in likeness])

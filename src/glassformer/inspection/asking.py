@@ -18,7 +18,7 @@ from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import Generation
 from glassformer.tasks.hidden import Hidden
 from glassformer.tasks.model import Model
-from glassformer.tasks.reading import batch_of, encoded, limit_of, single, turned
+from glassformer.tasks.reading import batch_of, encoded, single, turned
 from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.tagging import OUTSIDE, Tagging
 from glassformer.tasks.task import Text
@@ -72,14 +72,14 @@ def rows_asked(task: Hidden, model: Transformer, text: Text, asked: Asked) -> Qu
             "this model has no task and so no answer to ask about; use one that has a head, or ask about a number of a "
             "step with target=Number(step, place)"
         )
-    (encoding,) = encoded(task.tokenizer, [text], limit_of(model.config))
+    (encoding,) = encoded(task.tokenizer, [text], model.config.limit)
     batch = batch_of(model, task.tokenizer, [encoding])
     return Question(batch=batch, sides=read_sides(model, text, encoding), terms=(), words="")
 
 
 def classified(task: Classification, model: Transformer, text: Text, asked: Asked) -> Question:
     """A label's logit, or a number that the model measures."""
-    (encoding,) = encoded(task.tokenizer, [text], limit_of(model.config))
+    (encoding,) = encoded(task.tokenizer, [text], model.config.limit)
     batch = batch_of(model, task.tokenizer, [encoding])
     column = best(model, batch, None) if asked.target is None else label(asked.target, task.labels)
     against = None if asked.against is None else label(asked.against, task.labels)
@@ -96,7 +96,7 @@ def tagged(task: Tagging, model: Transformer, text: Text, asked: Asked) -> Quest
     """A label's logit at the first token of a word; where none is named, that of the first name."""
     plain = single(text, "names are found in")
     (whole,) = encoded(task.tokenizer, [plain], None)
-    encoding = windows(whole, limit_of(model.config))[0].encoding
+    encoding = windows(whole, model.config.limit)[0].encoding
     batch, found = batch_of(model, task.tokenizer, [encoding]), words(plain, encoding.offsets, encoding.places(0))
     places = [word.places[0] for word in found]
     if asked.position is None:

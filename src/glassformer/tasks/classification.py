@@ -10,7 +10,7 @@ from glassformer.errors import InputError
 from glassformer.glass.conclusion.label import Labelled, LabelScore
 from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
-from glassformer.tasks.reading import encoded, in_order, limit_of, read, run_of
+from glassformer.tasks.reading import encoded, in_order, read, run_of
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
@@ -92,7 +92,7 @@ class Classification:
         """
         if top is not None and top < 1:
             raise InputError(f"top is {top}; ask for 1 label or more")
-        encodings = encoded(self.tokenizer, texts, limit_of(model.config), truncate=truncate)
+        encodings = encoded(self.tokenizer, texts, model.config.limit, truncate=truncate)
         rows = in_order(read(model, self.tokenizer, encodings), len(texts))
         return [self.told(row, top, threshold) for row in rows]
 
@@ -100,7 +100,7 @@ class Classification:
         self, model: Transformer, texts: Sequence[Text], *, truncate: bool = False, **options: object
     ) -> None:
         """Refuse what `answer` would, before anything is computed."""
-        encoded(self.tokenizer, texts, limit_of(model.config), truncate=truncate)
+        encoded(self.tokenizer, texts, model.config.limit, truncate=truncate)
 
     def told(
         self, logits: Tensor, top: int | None = None, threshold: float = THRESHOLD
@@ -128,7 +128,7 @@ class Classification:
         self, model: Transformer, text: Text, *, threshold: float = THRESHOLD, truncate: bool = False
     ) -> Run:
         """The one run that labels this text."""
-        (encoding,) = encoded(self.tokenizer, [text], limit_of(model.config), truncate=truncate)
+        (encoding,) = encoded(self.tokenizer, [text], model.config.limit, truncate=truncate)
         (logits,) = in_order(read(model, self.tokenizer, [encoding]), 1)
         answer = self.told(logits, None, threshold)
         made = self.concluded(logits, answer, threshold)

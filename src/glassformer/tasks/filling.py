@@ -17,7 +17,6 @@ from glassformer.tasks.reading import (
     batches,
     encoded,
     in_order,
-    limit_of,
     precise,
     run_of,
 )
@@ -53,7 +52,7 @@ class Filling:
 
     def encoded(self, model: Transformer, texts: Sequence[Text]) -> list[Encoding]:
         """Each text cut into tokens; one without a hidden word is refused."""
-        encodings = encoded(self.tokenizer, texts, limit_of(model.config))
+        encodings = encoded(self.tokenizer, texts, model.config.limit)
         if not all(self.hidden(encoding) for encoding in encodings):
             mask = None if self.tokenizer.mask_id is None else self.tokenizer.token(self.tokenizer.mask_id)
             raise InputError(f"no word of the text is hidden; write {mask or 'the mask token'} in its place")
@@ -106,7 +105,7 @@ class Filling:
 
     def run(self, model: Transformer, text: Text, *, top: int = SHOWN) -> Run:
         """The one run that reads this text; a text without hidden words can be looked at too."""
-        (encoding,) = encoded(self.tokenizer, [text], limit_of(model.config))
+        (encoding,) = encoded(self.tokenizer, [text], model.config.limit)
         seen, places = run_of(model, self.tokenizer, encoding, ""), self.hidden(encoding)
         if not places:
             return seen

@@ -18,7 +18,7 @@ from glassformer.decoding.words import in_tokens
 from glassformer.errors import InputError
 from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
-from glassformer.tasks.reading import batches, in_order, limit_of, single
+from glassformer.tasks.reading import batches, in_order, single
 from glassformer.tasks.task import Run, Text
 from glassformer.tasks.written import written
 from glassformer.text.tokenizer import Tokenizer
@@ -181,7 +181,7 @@ class Generation:
         """
         decoding = self.watched(options)
         (ids,) = self.prompts([text], model.config)
-        limit = limit_of(model.config)
+        limit = model.config.limit
         if limit is not None:
             room = limit - len(ids) + 1
             decoding = replace(decoding, max_new_tokens=min(decoding.max_new_tokens or room, room))
@@ -201,7 +201,7 @@ class Generation:
     def prompts(self, texts: Sequence[Text], config: TransformerConfig) -> list[list[int]]:
         """The ids of each beginning. Nothing closes it; an empty one is the token that begins a text."""
         found = [self._prompt(single(text, "what is gone on with is")) for text in texts]
-        limit = limit_of(config)
+        limit = config.limit
         for text, ids in zip(texts, found, strict=True):
             if limit is not None and len(ids) > limit:
                 raise InputError(

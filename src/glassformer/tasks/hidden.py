@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from glassformer.model import Transformer
-from glassformer.tasks.reading import encoded, in_order, limit_of, one_run, read
+from glassformer.tasks.reading import encoded, in_order, one_run, read
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Tokenizer
 
@@ -35,7 +35,7 @@ class Hidden:
 
     def answer(self, model: Transformer, texts: Sequence[Text]) -> list[Rows]:
         """The rows of each text, padding left out."""
-        encodings = encoded(self.tokenizer, texts, limit_of(model.config))
+        encodings = encoded(self.tokenizer, texts, model.config.limit)
         found = in_order(read(model, self.tokenizer, encodings), len(texts))
         return [
             Rows(tokens=tuple(encoding.tokens), rows=rows)
@@ -44,7 +44,7 @@ class Hidden:
 
     def check(self, model: Transformer, texts: Sequence[Text], **options: object) -> None:
         """Refuse what `answer` would, before anything is computed."""
-        encoded(self.tokenizer, texts, limit_of(model.config))
+        encoded(self.tokenizer, texts, model.config.limit)
 
     def run(self, model: Transformer, text: Text) -> Run:
         """The one run that reads this text."""

@@ -43,7 +43,6 @@ from glassformer.tasks.wanted import Wanted, wanted_of
 from glassformer.tasks.watching import watched
 from glassformer.text.chat import Message
 from glassformer.text.cutting import Tokenization
-from glassformer.text.published import SOURCE_FOLDER
 from glassformer.text.tokenizer import Tokenizer
 
 
@@ -331,11 +330,7 @@ class Model:
         pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size, rounded=rounded)
         if isinstance(self.task, Translation) and has_own(self.checkpoint.folder):
             self.shortlist().save(Path(folder) / SHORTLIST)
-        if self.tokenizer.save_as_read(folder):  # both languages' vocabularies, if there are two
-            return
-        self.tokenizer.save(folder)
-        if self.source_tokenizer is not None:
-            self.source_tokenizer.save(Path(folder) / SOURCE_FOLDER)
+        self.tokenizer.save_with(folder, self.source_tokenizer)
 
     def __repr__(self) -> str:
         count = sum(parameter.numel() for parameter in self.transformer.parameters())

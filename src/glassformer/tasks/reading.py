@@ -15,18 +15,12 @@ from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import shortened
 
 TOKENS = 4096  # read at once
-UNBOUNDED = ("relative", "none")  # positions that never end
 Item = TypeVar("Item")
-
-
-def limit_of(config: TransformerConfig) -> int | None:
-    """How many tokens a model can read; None: any number."""
-    return None if config.positions in UNBOUNDED else config.max_positions
 
 
 def window_of(config: TransformerConfig, asked: int | None) -> int | None:
     """How many tokens a window has: those asked for, or as many as a model can read."""
-    limit = limit_of(config)
+    limit = config.limit
     if asked is not None and limit is not None and asked > limit:
         raise InputError(f"a window of {asked} tokens was asked for, but this model has {limit} positions")
     return asked if asked is not None else limit
@@ -103,7 +97,7 @@ def one_run(
     model: Transformer, tokenizer: Tokenizer, text: Text, answer: str, *, truncate: bool = False
 ) -> Run:
     """The run of one text alone."""
-    (encoding,) = encoded(tokenizer, [text], limit_of(model.config), truncate=truncate)
+    (encoding,) = encoded(tokenizer, [text], model.config.limit, truncate=truncate)
     return run_of(model, tokenizer, encoding, answer)
 
 

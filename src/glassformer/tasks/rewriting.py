@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from glassformer.config import TransformerConfig
-from glassformer.data.batch import IGNORE, Batch, pad
-from glassformer.data.examples import Pair
+from glassformer.data.batch import Batch, pad
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.pieces import Pieces, alone, cut, pieces
 from glassformer.decoding.records import Candidates, Hypothesis, Token
@@ -21,7 +20,7 @@ from glassformer.decoding.speculation import Assistant, Drafts, ahead_by
 from glassformer.errors import InputError
 from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
-from glassformer.tasks.reading import batches, in_order, limit_of, single, too_long
+from glassformer.tasks.reading import batches, in_order, single, too_long
 from glassformer.tasks.task import Run, Text
 from glassformer.tasks.written import written
 from glassformer.text.languages import Languages
@@ -127,24 +126,20 @@ class Rewriting:
         decoding = decoding or self.decoding
         if self.languages.place != "before":
             return decoding
+        return replace(decoding, forced_bos_token_id=self._first(decoding))
+
+    def begun(self, ids: list[int]) -> list[int]:
+        """What is written, its language's token before it where the model puts it there."""
+        return ids if self.languages.place != "before" else [self._first(self.decoding), *ids]
+
+    def _first(self, decoding: Decoding) -> int:
+        """The token of the language that is written."""
         asked = (self.target_language, decoding.forced_bos_token_id, self.decoding.forced_bos_token_id)
         first = next((token for token in asked if token is not None), None)
         if first is None:
             known = ", ".join(sorted(self.languages.ids))
             raise InputError(f"this model writes many languages; name target_language, one of {known}")
-        return replace(decoding, forced_bos_token_id=first)
-
-    def batch(self, pairs: Sequence[Pair]) -> Batch:
-        """Sources and targets to learn from: target is <bos> + ids, labels are ids + <eos>."""
-        source, source_mask = pad(
-            self.source_tokenizer.ids([self.prefix + pair.source for pair in pairs]), self.source_pad
-        )
-        written = self.tokenizer.ids([pair.target for pair in pairs], special=False)
-        target, target_mask = pad([[self.start, *ids] for ids in written], self.pad)
-        labels, _ = pad([[*ids, self.ends[0]] for ids in written], IGNORE)
-        return Batch(
-            source=source, source_mask=source_mask, target=target, target_mask=target_mask, labels=labels
-        )
+        return first
 
     def question(self, sources: Sequence[Sequence[int]]) -> Batch:
         """Encoded sources, and the start of what they are made into."""
@@ -163,7 +158,7 @@ class Rewriting:
             self.languages.framed(ids, self.source_language, self.target_language)
             for ids in self.source_tokenizer.ids([self.prefix + text for text in texts])
         ]
-        limit = limit_of(config)
+        limit = config.limit
         if limit is None:
             return encoded
         if truncate:

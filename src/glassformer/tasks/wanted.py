@@ -19,7 +19,7 @@ from glassformer.tasks.answering import Answering, both
 from glassformer.tasks.classification import Classification
 from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import Generation
-from glassformer.tasks.reading import encoded, limit_of, run_of, single, too_long
+from glassformer.tasks.reading import encoded, run_of, single, too_long
 from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.tagging import Tagging, firsts
 from glassformer.tasks.task import Run, Task, Text
@@ -137,10 +137,7 @@ def rewritten(
     """The decoder reads its start and the target; it is to write the target and its end."""
     task = task.between(source_language, target_language)
     source = task.sources(task.plain([text]), model.config)
-    written = task.tokenizer.ids([text_of(target)], special=False)[0]
-    if task.languages.place == "before":  # its language is the first thing that is written
-        first = task.decided(None).forced_bos_token_id
-        written = [*([] if first is None else [first]), *written]
+    written = task.begun(task.tokenizer.ids([text_of(target)], special=False)[0])
     read, labels = [task.start, *written], [*written, task.ends[0]]
     fits(target, len(read), model)
     batch = Batch(source=torch.tensor(source), target=torch.tensor([read]), labels=torch.tensor([labels]))
@@ -193,7 +190,7 @@ def tagged(
 ) -> Wanted:
     """A label for each word between spaces, wanted at the word's first token."""
     plain = single(text, "names are found in")
-    (encoding,) = encoded(task.tokenizer, [plain], limit_of(model.config))
+    (encoding,) = encoded(task.tokenizer, [plain], model.config.limit)
     starts = [word.start() for word in re.finditer(r"\S+", plain)]
     names = [target] if isinstance(target, str) else list(target)
     if len(names) != len(starts):
@@ -285,7 +282,7 @@ def text_of(target: object, empty: bool = False) -> str:
 
 def fits(target: str, length: int, model: Transformer) -> None:
     """Refuse a target that a model has no positions for."""
-    limit = limit_of(model.config)
+    limit = model.config.limit
     if limit is not None and length > limit:
         raise too_long(target, length, limit)
 

@@ -136,11 +136,17 @@ class Tokenizer:
         """Write a folder that `transformers` opens."""
         published.write_folder(Path(folder), self.backend, self.parts, self.settings)
 
-    def save_as_read(self, folder: str | Path) -> bool:
-        """Write the files that it came from, where other programs know it in that form alone, and say whether."""
+    def save_with(self, folder: str | Path, source: Tokenizer | None) -> None:
+        """The same, and that of the language that is translated from beside it, where it is another.
+
+        What other programs know in the form of its files alone is written as these files, which hold both.
+        """
         if self.files:
             published.write_files(Path(folder), self.files)
-        return bool(self.files)
+            return
+        self.save(folder)
+        if source is not None:
+            source.save(Path(folder) / published.SOURCE_FOLDER)
 
     def encode(self, text: str, pair: str | None = None, special: bool = True) -> Encoding:
         """Ids, tokens, character offsets and segments of a text, or of two texts as one sequence."""

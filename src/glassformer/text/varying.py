@@ -90,8 +90,3 @@ class VariedCuts:
                 return tuple(pieces)
             _, piece, place = best
             pieces[place : place + 2] = [piece]
-
-
-def plain(words: Sequence[Word]) -> list[int]:
-    """The ids of a text as the vocabulary cuts it."""
-    return [id for pieces, _ in words for id in pieces]

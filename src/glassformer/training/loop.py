@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -293,16 +293,25 @@ class _Run:
 
     def _evaluation(self) -> Record:
         progress = self.progress
-        metrics = self._measure()
-        best = self._is_better(metrics)
-        if best:
-            progress.best, progress.best_step = self._chosen(metrics), progress.step
-        progress.misses = 0 if best else progress.misses + 1
-        if best and self.folder and self.save:
-            self.folder.publish("best", self.save)
-        progress.evaluated = progress.step
-        progress.seconds = self.clock() - self.opened
+        with self._between_steps():
+            metrics = self._measure()
+            best = self._is_better(metrics)
+            if best:
+                progress.best, progress.best_step = self._chosen(metrics), progress.step
+            progress.misses = 0 if best else progress.misses + 1
+            if best and self.folder and self.save:
+                self.folder.publish("best", self.save)
+            progress.evaluated = progress.step
         return self._record("evaluation", metrics=metrics, best=best)
+
+    @contextmanager
+    def _between_steps(self) -> Iterator[None]:
+        """What this takes is the run's time, and not that of the steps whose speed is told."""
+        progress = self.progress
+        before = progress.seconds
+        yield
+        progress.seconds = self.clock() - self.opened
+        progress.window.since += progress.seconds - before
 
     def _measure(self) -> dict[str, float]:
         """The dev figures; whatever randomness they use, training's is the same afterwards."""
@@ -334,9 +343,10 @@ class _Run:
         assert self.folder is not None
         checkpoint = self._checkpoint()
         record = self._log(self._record("checkpoint"))  # first: a resumed log ends with this line
-        self.folder.write_checkpoint(self.progress.step, checkpoint, self.training.keep_last)
-        if self.save:
-            self.folder.publish("last", self.save)
+        with self._between_steps():
+            self.folder.write_checkpoint(self.progress.step, checkpoint, self.training.keep_last)
+            if self.save:
+                self.folder.publish("last", self.save)
         return record
 
     def _average(self, folder: RunFolder) -> Record:

@@ -46,6 +46,8 @@ class DataTable(Reading):
         False,
     )
     only: tuple[str, ...] = option("labels: examples that have any other label are left out", ())
+    source_language: str | None = option("translation by a model of many languages: what the sources are in", None)
+    target_language: str | None = option("the same of what is written", None)
     max_length: int = option(
         "tokens that are read together at most; longer pairs are left out, texts are cut", 256
     )
@@ -240,6 +242,9 @@ class Recipe:
     pretraining: PretrainingTable = option("what is asked of text alone", PretrainingTable())
     training: TrainingTable = option("how the weights are found")
     decoding: Decoding = option("how the model writes", Decoding())
+
+    def __post_init__(self) -> None:
+        _at_least(0, "seed", self.seed)
 
     @classmethod
     def read(cls, path: Path | str) -> Self:

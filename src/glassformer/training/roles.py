@@ -44,8 +44,9 @@ def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
     """
     given = [f"train={each}" if Path(each).is_file() else each for each in given]
     named: dict[str, Names] = {role: names for role in ROLES if (names := getattr(table, role)) is not None}
-    own = {role: place for role in ROLES if (place := _own_place(role, given)) is not None}
-    rest = [each for each in given if each.partition("=")[0] not in ROLES]
+    told = [(role, name) for role, name in map(_told, given) if role is not None]
+    own = {role: place for role in ROLES if (place := _own_place(role, told)) is not None}
+    rest = [name for role, name in map(_told, given) if role is None]
     if len(rest) > 1:
         raise InputError(
             f"{' and '.join(rest)} were both given as data; give one folder, or train=FILE dev=FILE"
@@ -56,6 +57,8 @@ def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
         return own
     if rest[0].startswith(HUB):
         roles = hub_roles(rest[0], table)
+        if "train" not in roles and "train" not in own:
+            raise InputError(f"{rest[0]} has no split to train on; name one that has, or add train=FILE")
         return {
             role: Place(folder=None, names=rest[0], split=each.split) for role, each in roles.items()
         } | own
@@ -63,8 +66,18 @@ def locate(given: Sequence[str], table: DataTable) -> dict[str, Place]:
     return {role: Place(folder=folder, names=names) for role, names in named.items()} | own
 
 
-def _own_place(role: str, given: Sequence[str]) -> Place | None:
-    paths = [Path(name) for key, _, name in (each.partition("=") for each in given) if key == role]
+def _told(given: str) -> tuple[str | None, str]:
+    """The role that is named before a file, and the file."""
+    role, equals, name = given.partition("=")
+    if not equals or role not in ROLES:
+        return None, given
+    if not name:
+        raise InputError(f"--data {given} names no file; write it as {role}=FILE")
+    return role, name
+
+
+def _own_place(role: str, told: Sequence[tuple[str, str]]) -> Place | None:
+    paths = [Path(name) for key, name in told if key == role]
     if not paths:
         return None
     if len(paths) > 2 or len({path.parent for path in paths}) > 1:

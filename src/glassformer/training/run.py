@@ -17,7 +17,7 @@ from glassformer.nn.low_rank import low_ranks
 from glassformer.pretrained import Checkpoint
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons import LESSONS
-from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.lessons.lesson import OPTIONAL, Lesson
 from glassformer.training.loop import Batches, train
 from glassformer.training.optimizer import make_optimizer
 from glassformer.training.recipe import Recipe
@@ -27,6 +27,7 @@ from glassformer.training.run_folder import RunFolder
 from glassformer.training.start import Origin, config_of, continued, new_checkpoint, tokenizer_of
 from glassformer.training.tuning import rates, tune
 
+MEASURED = ("dev", "test")  # the roles whose examples nothing is learnt from
 FINISHED = ("best", "averaged", "last")  # a run's models, the one to use first
 
 
@@ -99,7 +100,7 @@ class Prepared:
             adapters.save_adapter(checkpoint, path, self.origin.name)
             return
         pretrained.save(checkpoint, path)
-        self.tokenizer.save(path)
+        self.tokenizer.save_with(path, self.origin and self.origin.source_tokenizer)
 
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""
@@ -166,7 +167,7 @@ def gathered(kind: type[Lesson[Any]], recipe: Recipe, data: Sequence[str]) -> Gi
     if recipe.data.unseen:
         examples["train"], left_out["seen in dev or test"] = unseen(examples)
     labels = kind.named(examples["train"])
-    for role in ("dev", "test"):
+    for role in MEASURED:
         refuse_unseen(kind.named(examples.get(role, ())), labels, role)
     skipped = [line for each in found.values() for line in each.skipped]
     return Given(examples=examples, labels=labels, left_out=left_out, skipped=skipped)
@@ -205,7 +206,13 @@ def built(
     tune(checkpoint.transformer, recipe.tuning)
     model = checkpoint.transformer.to(device)
     lesson = kind(recipe, tokenizer, given.labels)
-    lesson.prepare(checkpoint)
+    lesson.prepare(checkpoint, origin and origin.source_tokenizer)
+    for record in folder.records():
+        if record["kind"] == "evaluation":
+            lesson.recall(record["metrics"])
+    for role in MEASURED:  # what they cannot be measured by is told before the first step
+        if given.examples.get(role):
+            lesson.batches(model, given.examples[role], seed=None)
     return Prepared(
         recipe=recipe,
         folder=folder,
@@ -231,21 +238,19 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             "add start = NAME, or leave the method 'whole'"
         )
     kind = LESSONS[recipe.task]
-    if recipe.training.metric.lower() not in map(str.lower, kind.figures):
+    if recipe.training.metric.lower() not in map(str.lower, kind.measures(recipe)):
         raise InputError(
-            f"[training] metric is {recipe.training.metric!r}; {recipe.task} is measured by one of "
-            f"{', '.join(kind.figures)}"
+            f"[training] metric is {recipe.training.metric!r}; this {recipe.task} is measured by one of "
+            f"{', '.join(kind.measures(recipe))}"
         )
-    if recipe.training.r_drop and not kind.passes_twice(recipe):
-        raise InputError(
-            f"[training] r_drop is {recipe.training.r_drop}, but this {recipe.task} is not one choice among labels; "
-            "leave it out"
-        )
-    if (recipe.training.bpe_dropout_source or recipe.training.bpe_dropout_target) and not kind.cuts_vary(recipe):
-        raise InputError(
-            f"[training] asks for BPE-dropout, but {recipe.task} cuts its texts once; leave bpe_dropout_source and "
-            "bpe_dropout_target out: translation and summarization have them"
-        )
+    for name, (off, needed) in OPTIONAL.items():
+        table, _, key = name.partition(".")
+        value = getattr(getattr(recipe, table), key)
+        if value != off and name not in kind.takes(recipe):
+            raise InputError(
+                f"[{table}] {key} is {value!r} and asks for {needed}, which {recipe.task} as it is asked for here has "
+                "not; leave it out"
+            )
     return kind
 
 

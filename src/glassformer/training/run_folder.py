@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor
 
 from glassformer.errors import InputError
-from glassformer.files import replacing
+from glassformer.files import is_partial, replacing
 from glassformer.training.checkpoint import Save, flush_to_disk, read_tensors, write_tensors
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
@@ -51,7 +51,7 @@ class RunFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; expected a new folder for this run, choose another name")
-        if path.is_dir() and any(each.suffix != ".new" for each in path.iterdir()):
+        if path.is_dir() and not all(map(is_partial, path.iterdir())):
             raise InputError(
                 f"{path} is not empty and is never overwritten; go on with --resume or choose another name"
             )
@@ -84,6 +84,8 @@ class RunFolder:
             _refuse_other(path, folder.recipe().to_dict(), recipe.to_dict())
         for leftover in (*path.glob("*.partial"), *path.glob("checkpoints/*.partial")):
             shutil.rmtree(leftover)
+        for leftover in filter(is_partial, path.iterdir()):
+            leftover.unlink()
         steps = folder.steps()
         folder._first_step = steps[-1] + 1 if steps else 0
         folder._shorten_log(steps[-1] if steps else 0)
@@ -153,11 +155,13 @@ class RunFolder:
             shutil.rmtree(partial)
         partial.mkdir()
         save(partial)
-        final.mkdir(exist_ok=True)
-        for file in sorted(partial.iterdir(), key=lambda file: file.suffix == ".safetensors"):
+        files = [path for path in partial.rglob("*") if path.is_file()]
+        for file in sorted(files, key=lambda file: file.suffix == ".safetensors"):
+            place = final / file.relative_to(partial)
+            place.parent.mkdir(parents=True, exist_ok=True)
             flush_to_disk(file)
-            os.replace(file, final / file.name)
-        partial.rmdir()
+            os.replace(file, place)
+        shutil.rmtree(partial)
         return final
 
     def close(self) -> None:

@@ -24,19 +24,22 @@ TRAINABLE = ("dropout", "attention_dropout", "activation_dropout")  # what a tra
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """A trained model to go on from: its checkpoint, its tokenizer, and the name by which others find it."""
+    """A trained model to go on from: its checkpoint, its tokenizers, and the name by which others find it."""
 
     checkpoint: Checkpoint
     tokenizer: Tokenizer
+    source_tokenizer: Tokenizer | None  # of the language that is translated from, where it has one of its own
     name: str
 
     @classmethod
     def of(cls, name: str) -> "Origin":
         """The model of this name; an adapter is merged into its base first."""
         folder = resolve(name)
+        vocabulary = adapters.tokenizer_folder(folder)
         return cls(
             checkpoint=adapters.load_whole(folder),
-            tokenizer=Tokenizer.load(adapters.tokenizer_folder(folder)),
+            tokenizer=Tokenizer.load(vocabulary),
+            source_tokenizer=Tokenizer.load_source(vocabulary),
             name=str(folder.resolve()) if Path(name).is_dir() else name,
         )
 

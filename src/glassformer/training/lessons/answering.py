@@ -10,12 +10,11 @@ from glassformer.data.examples import Question
 from glassformer.evaluation.answering import AT_BEST, BY_KIND, FIGURES, evaluate
 from glassformer.model import Transformer
 from glassformer.tasks.answering import WINDOW, Answering, Search
-from glassformer.tasks.reading import limit_of
 from glassformer.tasks.wanted import NOWHERE, span_in
 from glassformer.text.tokenizer import Encoding
 from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
-from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.lessons.lesson import NOTHING, Lesson
 from glassformer.training.loss import Objective, SpanLoss
 from glassformer.training.recipe import Recipe
 
@@ -39,9 +38,9 @@ class AnsweringLesson(Lesson[Question]):
         yield from (example.question for example in examples)
 
     @classmethod
-    def passes_twice(cls, recipe: Recipe) -> bool:
+    def takes(cls, recipe: Recipe) -> frozenset[str]:
         """An answer is two choices among places."""
-        return False
+        return NOTHING
 
     @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[Question]) -> dict[str, Any]:
@@ -74,13 +73,17 @@ class AnsweringLesson(Lesson[Question]):
 
     def measure(self, model: Transformer, examples: Sequence[Question]) -> Mapping[str, float]:
         """Exact match and F1."""
-        length = min(self.recipe.data.max_length, limit_of(model.config) or WINDOW)
+        length = min(self.recipe.data.max_length, model.config.limit or WINDOW)
         unanswered = any(not example.answers for example in examples)
         task = Answering(self.tokenizer, Search(window=length, no_answer=unanswered))
         figures = evaluate(task, model, examples)
-        self.threshold = figures.get("best_threshold", self.threshold)
+        self.recall(figures)
         return figures
 
+    def recall(self, metrics: Mapping[str, float]) -> None:
+        """The threshold that suited the dev questions best."""
+        self.threshold = metrics.get("best_threshold", self.threshold)
+
     def learnt(self) -> dict[str, Any]:
-        """From when on no answer is given: the threshold that suited the dev questions best."""
+        """From when on no answer is given."""
         return {} if self.threshold is None else {"no_answer_threshold": self.threshold}

@@ -13,7 +13,7 @@ from glassformer.model import Transformer
 from glassformer.tasks.classification import Classification, Kind
 from glassformer.tasks.reading import encoded
 from glassformer.training.lessons.labelled import with_labels
-from glassformer.training.lessons.lesson import Lesson, numbered
+from glassformer.training.lessons.lesson import LABELLED, NOTHING, Lesson, numbered
 from glassformer.training.loss import LabelLoss, LabelsLoss, Objective, balanced
 from glassformer.training.recipe import Recipe
 
@@ -48,9 +48,14 @@ class ClassificationLesson(Lesson[LabelledText]):
         return tuple(sorted({label for example in examples for label in example.labels}))
 
     @classmethod
-    def passes_twice(cls, recipe: Recipe) -> bool:
+    def measures(cls, recipe: Recipe) -> tuple[str, ...]:
+        """Of one label for a text other figures than of several."""
+        return ("loss", *(MULTIPLE if recipe.data.multiple else SINGLE))
+
+    @classmethod
+    def takes(cls, recipe: Recipe) -> frozenset[str]:
         """A yes or no for each label is not one choice."""
-        return not recipe.data.multiple
+        return NOTHING if recipe.data.multiple else LABELLED
 
     @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[LabelledText]) -> dict[str, Any]:

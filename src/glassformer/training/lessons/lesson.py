@@ -11,13 +11,27 @@ from glassformer.data.columns import KindName
 from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
-from glassformer.tasks.reading import limit_of
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.loop import Batches
 from glassformer.training.loss import Objective, TokenLoss
 from glassformer.training.recipe import Recipe
 
 Example = TypeVar("Example")
+
+
+OPTIONAL: Mapping[str, tuple[Any, str]] = {  # table and name -> what it is where it is off, and what it needs
+    "training.label_smoothing": (0.0, "a loss of one choice at a time"),
+    "training.r_drop": (0.0, "a loss of one choice at a time"),
+    "training.class_weights": ("none", "one label for a text or a word"),
+    "training.bpe_dropout_source": (0.0, "texts that are cut anew in every epoch"),
+    "training.bpe_dropout_target": (0.0, "texts that are cut anew in every epoch"),
+    "data.source_language": (None, "a text that is written from another"),
+    "data.target_language": (None, "a text that is written from another"),
+}
+ONE_CHOICE = frozenset({"training.label_smoothing", "training.r_drop"})  # of a loss of one choice at a time
+LABELLED = ONE_CHOICE | {"training.class_weights"}
+WRITTEN = frozenset(OPTIONAL) - LABELLED | ONE_CHOICE
+NOTHING = frozenset[str]()
 
 
 class Lesson(ABC, Generic[Example]):
@@ -65,6 +79,11 @@ class Lesson(ABC, Generic[Example]):
         return ()
 
     @classmethod
+    def measures(cls, recipe: Recipe) -> tuple[str, ...]:
+        """Those of its figures that such a run is judged by."""
+        return cls.figures
+
+    @classmethod
     def extra_tokens(cls, recipe: Recipe) -> tuple[str, ...]:
         """Special tokens that a learnt vocabulary needs beyond the usual ones."""
         return ()
@@ -75,14 +94,9 @@ class Lesson(ABC, Generic[Example]):
         return {}
 
     @classmethod
-    def passes_twice(cls, recipe: Recipe) -> bool:
-        """Whether its loss is that of one choice at a time, of which two passes can be held together (R-Drop)."""
-        return True
-
-    @classmethod
-    def cuts_vary(cls, recipe: Recipe) -> bool:
-        """Whether its words can be cut in another way each time they are read (BPE-dropout)."""
-        return False
+    def takes(cls, recipe: Recipe) -> frozenset[str]:
+        """Of what not every task can do, what it can: names of OPTIONAL."""
+        return ONE_CHOICE
 
     @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[Example]) -> dict[str, Any]:
@@ -93,7 +107,10 @@ class Lesson(ABC, Generic[Example]):
         """What config.json says of the model because of what was measured last."""
         return {}
 
-    def prepare(self, checkpoint: Checkpoint) -> None:
+    def recall(self, metrics: Mapping[str, float]) -> None:
+        """Take up what a run that goes on had measured before. Most tasks keep nothing of it."""
+
+    def prepare(self, checkpoint: Checkpoint, source_tokenizer: Tokenizer | None) -> None:
         """Fit what the model says of itself: a language's token, a prefix. Most tasks need nothing."""
 
     @abstractmethod
@@ -121,7 +138,7 @@ class Lesson(ABC, Generic[Example]):
     def bounds(self, model: Transformer) -> dict[str, Any]:
         """The sizes of a batch, as the recipe wants them."""
         data, training = self.recipe.data, self.recipe.training
-        limit = limit_of(model.config)
+        limit = model.config.limit
         return {
             "tokens": training.max_tokens,
             "examples": training.max_examples,

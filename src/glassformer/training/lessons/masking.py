@@ -14,7 +14,7 @@ from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.nn.heads import guess_of
 from glassformer.text.tokenizer import Tokenizer
-from glassformer.training.lessons.lesson import mean_loss
+from glassformer.training.lessons.lesson import NOTHING, ONE_CHOICE, mean_loss
 from glassformer.training.lessons.texts import TextLesson
 from glassformer.training.loop import Batches
 from glassformer.training.loss import Objective, PretrainingLoss
@@ -40,6 +40,12 @@ class MaskingLesson(TextLesson):
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
         super().__init__(recipe, tokenizer, labels)
         pretraining = recipe.pretraining
+        least = 5 if pretraining.next_sentence else 3
+        if pretraining.context < least:
+            raise InputError(
+                f"[pretraining] context is {pretraining.context}, which the tokens around a text fill; "
+                f"expected {least} or more"
+            )
         needed = {"mask": tokenizer.mask_id, "cls": tokenizer.cls_id, "sep": tokenizer.sep_id}
         missing = [name for name, token in needed.items() if token is None]
         if missing:
@@ -57,9 +63,15 @@ class MaskingLesson(TextLesson):
         )
 
     @classmethod
-    def passes_twice(cls, recipe: Recipe) -> bool:
+    def measures(cls, recipe: Recipe) -> tuple[str, ...]:
+        """Guesses about neighbours where they are asked for."""
+        asked = recipe.pretraining.next_sentence
+        return tuple(name for name in cls.figures if asked or name != "next_sentence_accuracy")
+
+    @classmethod
+    def takes(cls, recipe: Recipe) -> frozenset[str]:
         """Beside the guess about neighbours it is not one choice."""
-        return not recipe.pretraining.next_sentence
+        return NOTHING if recipe.pretraining.next_sentence else ONE_CHOICE
 
     @classmethod
     def decided(cls, recipe: Recipe) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from glassformer.data.batches import TokenBatches
 from glassformer.data.examples import Pair
 from glassformer.evaluation import summarization
 from glassformer.model import Transformer
@@ -15,13 +16,17 @@ class SummarizationLesson(TranslationLesson):
     figures = ("loss", "nll", *summarization.FIGURES)
     task_kind = Summarization
 
+    def batches(self, model: Transformer, examples: Sequence[Pair], *, seed: int | None) -> TokenBatches:
+        """Pairs of like length; a source is cut where the model or a batch would not hold it."""
+        bounds = self.bounds(model)
+        self.longest = min(bounds["max_length"], bounds["tokens"])
+        return super().batches(model, examples, seed=seed)
+
     def framed(self, sources: Sequence[list[int]]) -> list[list[int]]:
         """Sources with the tokens of their language, cut where they are too long."""
-        longest = self.recipe.data.max_length
-        return [
-            self.task.cut(ids, longest) if len(ids) > longest else ids for ids in super().framed(sources)
-        ]
+        longest = self.longest
+        return [self.task.cut(ids, longest) if len(ids) > longest else ids for ids in super().framed(sources)]
 
     def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
         """ROUGE of the model's own summaries."""
-        return summarization.evaluate(self.task, model, examples, self.recipe.decoding)
+        return summarization.evaluate(self.task, model, examples)

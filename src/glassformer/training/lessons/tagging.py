@@ -14,8 +14,9 @@ from glassformer.tasks.tagging import OUTSIDE, Tagging, firsts, joined
 from glassformer.text.tokenizer import Encoding
 from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
-from glassformer.training.lessons.lesson import Lesson, numbered
+from glassformer.training.lessons.lesson import LABELLED, Lesson, numbered
 from glassformer.training.loss import Objective, balanced
+from glassformer.training.recipe import Recipe
 
 
 class TaggingLesson(Lesson[TaggedSentence]):
@@ -39,6 +40,11 @@ class TaggingLesson(Lesson[TaggedSentence]):
         tags = {tag for example in examples for tag in example.tags}
         tags |= {f"I-{tag[2:]}" for tag in tags if tag.startswith("B-")}
         return tuple(sorted(tags, key=lambda tag: (tag != OUTSIDE, tag[2:], tag)))
+
+    @classmethod
+    def takes(cls, recipe: Recipe) -> frozenset[str]:
+        """Every word has one label."""
+        return LABELLED
 
     def batches(
         self, model: Transformer, examples: Sequence[TaggedSentence], *, seed: int | None

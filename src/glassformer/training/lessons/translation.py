@@ -14,13 +14,13 @@ from glassformer.tasks.rewriting import Rewriting
 from glassformer.tasks.translation import Translation
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.text.varying import VariedCuts
-from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.lessons.lesson import WRITTEN, Lesson
 from glassformer.training.loss import Objective
 from glassformer.training.recipe import Recipe
 
 
 class TranslationLesson(Lesson[Pair]):
-    """Vaswani et al. 2017, section 5. One vocabulary serves both languages."""
+    """Vaswani et al. 2017, section 5. One vocabulary serves both languages, unless the model to start from has two."""
 
     kind = "pairs"
     figures: ClassVar[tuple[str, ...]] = ("loss", "nll", "bleu", "chrf")
@@ -37,23 +37,27 @@ class TranslationLesson(Lesson[Pair]):
         """Both sides of every pair."""
         return (text for pair in examples for text in (pair.source, pair.target))
 
-    def prepare(self, checkpoint: Checkpoint) -> None:
-        """A published model says which token its answers begin and end with."""
-        self.task = self.task_kind.published(self.tokenizer, None, checkpoint.generation, checkpoint.raw)
+    def prepare(self, checkpoint: Checkpoint, source_tokenizer: Tokenizer | None) -> None:
+        """A published model says which token its answers begin and end with; the recipe, which language they are in."""
+        task = self.task_kind.published(self.tokenizer, source_tokenizer, checkpoint.generation, checkpoint.raw)
+        data = self.recipe.data
+        self.task = task.between(data.source_language, data.target_language)
 
     @classmethod
-    def cuts_vary(cls, recipe: Recipe) -> bool:
-        """Its texts are read anew in every epoch."""
-        return True
+    def takes(cls, recipe: Recipe) -> frozenset[str]:
+        """Its texts can be cut anew in every epoch, and be in many languages."""
+        return WRITTEN
 
     def batches(self, model: Transformer, examples: Sequence[Pair], *, seed: int | None) -> TokenBatches:
         """Pairs of like length."""
         sources = [self.task.prefix + pair.source for pair in examples]
         targets = [pair.target for pair in examples]
         read = self.framed(self.task.source_tokenizer.ids(sources))
-        pairs = list(zip(read, self.tokenizer.ids(targets, special=False), strict=True))
+        written = map(self.task.begun, self.tokenizer.ids(targets, special=False))
+        pairs = list(zip(read, written, strict=True))
         options = {
             "pad_id": self.task.pad,
+            "source_pad_id": self.task.source_pad,
             "bos_id": self.task.start,
             "eos_id": self.task.ends[0],
             **self.bounds(model),
@@ -74,7 +78,7 @@ class TranslationLesson(Lesson[Pair]):
 
         def pair(number: int, random: np.random.Generator) -> tuple[list[int], list[int]]:
             (source,) = self.framed([reader.drawn(read[number], random)])
-            return source, writer.drawn(written[number], random)
+            return source, self.task.begun(writer.drawn(written[number], random))
 
         return pair
 
@@ -90,6 +94,4 @@ class TranslationLesson(Lesson[Pair]):
     def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
         """BLEU and chrF of the model's own translations."""
         assert isinstance(self.task, Translation), "a translation is what is measured here"
-        return translation.evaluate(
-            self.task, model, examples, self.recipe.decoding, lowercase=self.recipe.tokenizer.lowercase
-        )
+        return translation.evaluate(self.task, model, examples, lowercase=self.recipe.tokenizer.lowercase)
