@@ -103,6 +103,9 @@ def test_several_seeds_tell_their_spread(call: Call, tmp_path: Path, recipe: Pat
     assert told["figures"]["loss"]["mean"] == pytest.approx(sum(losses) / 3)
     assert_refused(call(*words, "--seeds", "one"), "no list of whole numbers", "1,2,3")
     assert_refused(call(*words, "--seeds", "1,1"), "name one twice")
+    alone = ("train", str(recipe), "--data", f"train={data / 'train.tsv'}", "--out", str(tmp_path / "alone"))
+    assert_refused(call(*alone, "--seeds", "1,2"), "--seeds compares figures")
+    assert not (tmp_path / "alone" / "seed-1").exists()
 
 
 def test_a_run_goes_on_where_it_was(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:

@@ -107,3 +107,5 @@ def test_two_languages_are_pairs_and_options_speak_for_a_kind(tmp_path: Path) ->
     (tmp_path / "b.csv").write_text("x,y\na,b\n")
     with pytest.raises(InputError, match="has columns named x, y, which does not tell what it holds"):
         guess_kind(["b.csv"], Reading(), tmp_path)
+    assert guess_kind(["b.csv"], Reading(text="x"), tmp_path) == "texts"
+    assert guess_kind(["b.csv"], Reading(text="x", label="y"), tmp_path) == "labels"

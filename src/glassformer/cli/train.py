@@ -77,14 +77,16 @@ def train(
 
     runs = {}
     for each, folder in with_seeds(written, numbers(seeds), out):
-        run_one(each, data, str(folder), resume and folder.is_dir(), device)
+        run_one(each, data, str(folder), resume and folder.is_dir(), device, compared=True)
         runs[each.seed] = folder
     for name, spread in summarized(runs, out).items():
         click.echo(f"{name:<24}  {spread}")
 
 
-def run_one(recipe: "Recipe", data: tuple[str, ...], out: str, resume: bool, device: str) -> None:
-    """One run, from its files to its last record."""
+def run_one(
+    recipe: "Recipe", data: tuple[str, ...], out: str, resume: bool, device: str, *, compared: bool = False
+) -> None:
+    """One run, from its files to its last record; of one that is compared with others figures are needed."""
     import torch
 
     from glassformer.training.run import prepare
@@ -94,6 +96,9 @@ def run_one(recipe: "Recipe", data: tuple[str, ...], out: str, resume: bool, dev
     with progress() as shown:
         shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(recipe, data, out, resume=resume, device=chosen_device(device))
+        if compared and not {"dev", "test"} & prepared.examples.keys():
+            prepared.folder.discard()
+            raise InputError("--seeds compares figures, and there are none without dev or test files; name some")
         shown.counts = prepared.lesson.counts
         tell_skipped(shown, prepared.skipped)
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))

@@ -1,6 +1,6 @@
 """What kind of examples a file holds, by its columns and first lines, where nobody says it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from glassformer.data.formats import ENDINGS, FORMATS, ending, first_line, is_pl
 from glassformer.data.kinds import KINDS
 from glassformer.data.lines import Line, read_lines
 from glassformer.data.readers import File, find_files, find_tables, is_hub
-from glassformer.data.reading import Reading
+from glassformer.data.reading import Column, Reading
 from glassformer.data.schemes import is_marked
 from glassformer.data.table import Row, Table
 from glassformer.errors import InputError
@@ -22,12 +22,12 @@ ORDER: tuple[KindName, ...] = ("questions", "tags", "labels", "pairs", "texts") 
 
 def guess_kind(files: Sequence[File], reading: Reading, folder: File | None = None) -> KindName:
     """The kind that the options speak of, or else that the first file looks like."""
-    asked = {role for role in ROLES if getattr(reading, role) is not None}
-    possible = [kind for kind in ORDER if asked <= set(KINDS[kind].options)] or list(ORDER)
+    asked = asked_of(reading)
+    possible = [kind for kind in ORDER if set(asked) <= set(KINDS[kind].options)] or list(ORDER)
     if len(possible) == 1:
         return possible[0]
     if is_hub(files[0]):
-        return _of_table(next(find_tables("texts", files[:1], reading))[0], possible)
+        return _of_table(next(find_tables("texts", files[:1], reading))[0], possible, asked)
     paths = [find_files(folder, file)[0] for file in files]
     return "pairs" if are_two_languages(paths) else _of_file(paths[0], reading, possible)
 
@@ -44,7 +44,7 @@ def _of_file(path: Path, reading: Reading, possible: Sequence[KindName]) -> Kind
     if form == "text" and reading.format is None:
         start = first_line(path)
         form = "tsv" if "\t" in start else "jsonl" if start.startswith("{") else form
-    return "texts" if form == "text" else _of_table(FORMATS[form].read(path, reading), possible)
+    return "texts" if form == "text" else _of_table(FORMATS[form].read(path, reading), possible, asked_of(reading))
 
 
 def looks_tagged(path: Path) -> bool:
@@ -54,11 +54,16 @@ def looks_tagged(path: Path) -> bool:
     return sum(map(is_marked, ends)) > 0.9 * len(ends)
 
 
-def _of_table(table: Table, possible: Sequence[KindName]) -> KindName:
+def asked_of(reading: Reading) -> dict[str, Column]:
+    """The columns that were told, by their roles."""
+    return {role: column for role in ROLES if (column := getattr(reading, role)) is not None}
+
+
+def _of_table(table: Table, possible: Sequence[KindName], asked: Mapping[str, Column]) -> KindName:
     """The first kind whose columns are there by name; without names, two columns are labels or pairs."""
     for kind in possible:
-        found = table.roles if table.roles is not None else by_name(kind, table.names, {})
-        if set(NEEDED[kind]) <= set(found):
+        found = table.roles if table.roles is not None else by_name(kind, table.names, asked)
+        if set(NEEDED[kind]) <= {*found, *asked}:
             return kind
     if table.names and not table.has_headings:
         if len(table.names) == 1:

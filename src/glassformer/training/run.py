@@ -38,6 +38,7 @@ class Prepared:
     recipe: Recipe
     folder: RunFolder
     tokenizer: Tokenizer
+    source_tokenizer: Tokenizer | None  # where the language that is translated from has one of its own
     checkpoint: Checkpoint
     lesson: Lesson[Any]
     batches: Batches
@@ -100,7 +101,7 @@ class Prepared:
             adapters.save_adapter(checkpoint, path, self.origin.name)
             return
         pretrained.save(checkpoint, path)
-        self.tokenizer.save_with(path, self.origin and self.origin.source_tokenizer)
+        self.tokenizer.save_with(path, self.source_tokenizer)
 
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""
@@ -206,7 +207,8 @@ def built(
     tune(checkpoint.transformer, recipe.tuning)
     model = checkpoint.transformer.to(device)
     lesson = kind(recipe, tokenizer, given.labels)
-    lesson.prepare(checkpoint, origin and origin.source_tokenizer)
+    source_tokenizer = None if origin is None else origin.source_tokenizer
+    lesson.prepare(checkpoint, source_tokenizer)
     for record in folder.records():
         if record["kind"] == "evaluation":
             lesson.recall(record["metrics"])
@@ -217,6 +219,7 @@ def built(
         recipe=recipe,
         folder=folder,
         tokenizer=tokenizer,
+        source_tokenizer=source_tokenizer,
         checkpoint=checkpoint,
         lesson=lesson,
         batches=lesson.batches(model, given.examples["train"], seed=recipe.seed),
