@@ -47,7 +47,8 @@ def texts_of(name: str, data: Path, count: int) -> list[str]:
 
 def raced(name: str, texts: list[str], new: int, clock: str) -> Iterator[dict[str, Any]]:
     """Tokens a second of each way, and what was guessed."""
-    model, ways, now = gf.load(name, precision="float32"), dict(WAYS), CLOCKS[clock]
+    model, ways, now = gf.load(name), dict(WAYS), CLOCKS[clock]
+    model.prepare("float32", prompt_bytes=0)  # what one way has read is no gift to the next
     if name != "summaries":
         ways["drafts of int8"] = {"assistant": gf.load(name, precision="int8")}
     seconds: dict[str, float] = defaultdict(float)

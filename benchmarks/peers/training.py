@@ -165,7 +165,7 @@ class Writer(nn.Module):
             q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
             mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             rows = rows + layer["out"](mixed.transpose(1, 2).flatten(2))
-            rows = rows + layer["down"](functional.gelu(layer["up"](layer["second"](rows))))
+            rows = rows + layer["down"](functional.gelu(layer["up"](layer["second"](rows)), approximate="tanh"))
         return functional.linear(self.norm(rows), self.words.weight)
 
 
@@ -185,7 +185,6 @@ def loop() -> Any:
     """Forward, backward, AdamW (fused), and nothing else."""
     model = Writer(*told["sizes"]) if work == "write" else published()
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
     half = told["precision"] == "bfloat16"
 
     def loss_of(given: dict[str, Tensor]) -> Tensor:
@@ -206,6 +205,7 @@ def loop() -> Any:
 
     def run() -> int:
         """One turn."""
+        optimizer = torch.optim.AdamW(model.parameters(), lr=rate, fused=True)
         for batch in batches():
             with torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext():
                 loss = loss_of(batch)

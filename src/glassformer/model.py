@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,12 @@ class Transformer(Part):
         if drawn:
             initialize(self, config)
         self.to(DTYPES[config.dtype])
+
+    def train(self, mode: bool = True) -> Self:
+        """As any module's; what was packed for quick answers is let go of where the weights are to learn."""
+        if mode:
+            self.twin = None
+        return super().train(mode)
 
     def forward(
         self,

@@ -354,3 +354,10 @@ def test_early_stopping(scripted: type) -> None:
 
     assert steps(True) == 2
     assert steps(True) <= steps(False) <= steps("never")
+
+
+def test_a_row_of_nothing_but_padding_is_refused() -> None:
+    model = translator(3)
+    batch = Batch(target=torch.zeros(2, 2, dtype=torch.long), target_mask=torch.tensor([[True, True], [False, False]]))
+    with pytest.raises(InputError, match="a row has no token to go on from"):
+        search(model, batch, Decoding(max_new_tokens=2), ends=[END])

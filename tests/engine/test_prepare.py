@@ -1,6 +1,7 @@
 """Preparing a model: what is refused, what is said, and when the model answers by itself again."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -53,6 +54,57 @@ def test_changed_weights_are_not_answered_from_old_ones(use_native: bool) -> Non
         expected = model(**asked)
     with torch.inference_mode():
         assert torch.equal(expected, model(**asked))
+
+
+def test_a_model_that_learns_lets_go_of_what_was_packed(use_native: bool) -> None:
+    """A fused optimizer changes weights without counting it."""
+    model = model_of("learned")
+    asked = question(model, "right").inputs
+    prepare(model, "float32", use_native=use_native)
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
+    model(**asked).square().sum().backward()
+    optimizer.step()
+    model.eval()
+    with torch.inference_mode():
+        found = model(**asked)
+        with unaided(model):
+            assert torch.equal(found, model(**asked))
+
+
+@pytest.mark.parametrize("id", [-1, 10**6])
+def test_a_token_that_no_table_has_is_refused(id: int, use_native: bool) -> None:
+    model = model_of("learned")
+    asked = question(model, "none").inputs
+    prepare(model, "float32", use_native=use_native)
+    asked["target"][0, 0] = id
+    with torch.inference_mode(), pytest.raises(IndexError):
+        model(**asked)
+
+
+def test_threads_may_ask_for_tables_at_once(engine: None) -> None:
+    """The longest text decides, whoever comes first."""
+    model = model_of("rotary")
+    prepare(model, "float32", use_native=True)
+    tables = model.twin.decoder.tables
+    whole, begun, go = tables.rows, threading.Event(), threading.Event()
+
+    def slow(reach: int) -> torch.Tensor | None:
+        begun.set()
+        go.wait(5)
+        return whole(reach)
+
+    tables.rows = slow
+    first = threading.Thread(target=tables.grow, args=(tables.reach + 1,))
+    first.start()
+    begun.wait(5)
+    second = threading.Thread(target=tables.grow, args=(8 * tables.reach,))
+    longest = 8 * tables.reach
+    second.start()
+    go.set()
+    first.join()
+    second.join()
+    assert tables.reach >= longest
 
 
 def test_a_detour_is_packed_and_taking_it_in_is_noticed(use_native: bool) -> None:

@@ -123,6 +123,14 @@ def test_a_run_by_the_clock_ends_with_its_schedule_at_the_budget() -> None:
     assert records[-1].learning_rate < 0.07
 
 
+def test_what_the_optimizer_changes_is_counted() -> None:
+    """Whoever packed the weights before sees that they are no longer the same."""
+    model = toy_model()
+    before = model.tokens.weight._version
+    list(train(model, toy_batches(), TrainingTable(max_steps=2, log_every=2)))
+    assert model.tokens.weight._version >= before + 2
+
+
 def test_the_speed_of_steps_is_told_without_what_lies_between_them() -> None:
     now = 0.0
 

@@ -222,6 +222,8 @@ def limits(batch: Batch, options: Decoding, config: TransformerConfig) -> list[i
     A text without a source may be longer than the positions: see Reader.
     """
     begun = lengths(*beginning(batch))
+    if min(begun) < 1:
+        raise InputError("a row has no token to go on from; give each at least one that is no padding")
     unread = 0 if options.contrastive else 1
     room = [config.max_positions - length + unread for length in begun]
     if min(room) < 1 and (config.positions.startswith("learned") or options.max_new_tokens is None):

@@ -53,6 +53,8 @@ class Packed:
 
     def __init__(self, model: Transformer, stack: Stack, packer: Packer) -> None:
         self.native: NativeStack = native_stack(model, stack, packer)
+        own = model.config.source_vocab_size if stack is model.encoder else None
+        self.known, self.segments = own or model.config.vocab_size, model.config.segments
         self.tables = PlaceTables(stack, self.native)
 
     def past(self, texts: Texts, source: NativeSource | None, *, keeps: bool = False) -> NativePast:
@@ -71,7 +73,15 @@ class Packed:
         each: bool = False,
     ) -> Tensor | None:
         """New tokens of each row -> hidden rows (tokens, C), if asked for; `logits` (tokens or rows, V) is filled."""
+        refuse_unknown("token", texts.ids, self.known)
+        refuse_unknown("segment", texts.segments or (), self.segments)
         self.tables.grow(max(texts.lengths) + max(before))
         made = torch.empty(len(texts.ids), self.native.width) if hidden else None
         past.run(texts.lengths, texts.ids, texts.segments, hidden=made, logits=logits, each=each, threads=threads)
         return made
+
+
+def refuse_unknown(what: str, ids: Sequence[int], known: int) -> None:
+    """As torch refuses what no table has; the library reads its tables as it is told."""
+    if ids and not 0 <= min(ids) <= max(ids) < known:
+        raise IndexError(f"{what} {min(ids) if min(ids) < 0 else max(ids)} was given, and the model knows {known:,}")

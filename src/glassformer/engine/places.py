@@ -1,5 +1,7 @@
 """Where tokens stand, as tables that are computed once, by the model's own formulas, and grow with the longest text."""
 
+from threading import Lock
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ class PlaceTables:
 
     def __init__(self, stack: Stack, native: NativeStack) -> None:
         self.stack, self.native, self.reach = stack, native, 0
+        self.growing = Lock()  # threads may answer at once, and the longest text decides
         self.grow(stack.limit or FIRST)
 
     def grow(self, length: int) -> None:
@@ -23,7 +26,12 @@ class PlaceTables:
         self.stack.check_length(length)
         if length <= self.reach:
             return
-        reach = self.stack.limit or max(length, 2 * self.reach)
+        with self.growing:
+            if length > self.reach:
+                self.fill(self.stack.limit or max(length, 2 * self.reach))
+
+    def fill(self, reach: int) -> None:
+        """Tables of so many positions in place of those before."""
         tables = {
             name: table.float().contiguous()
             for name, table in (

@@ -11,14 +11,18 @@ def dropped(x: Tensor, share: float) -> Tensor:
     """Each number of x zero with probability `share`, else 1 / (1 - share) as large, so that the mean stays.
 
     On a processor a number's fate is 16 random bits, and one draw serves four numbers: torch's own draws for
-    each, which takes about twice as long. The share is rounded to a multiple of 2^-16, and so is what makes up for it.
+    each, which takes about twice as long. The share is rounded to a multiple of 2^-16, and what makes up for it to what
+    the kind of number of x can say.
     """
     if x.device.type != "cpu":
         return functional.dropout(x, share)
     zeros = min(round(share * STEPS), STEPS - 1)
+    if not zeros:
+        return x
     draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[: x.numel()].view(x.shape) >= zeros - STEPS // 2
-    return x * (kept * torch.tensor(STEPS / (STEPS - zeros), dtype=x.dtype))
+    most = zeros - STEPS // 2  # from here on a number is kept
+    kept = draws.view(torch.int16)[: x.numel()].view(x.shape).clamp_(most - 1, most).sub_(most - 1)  # 0 or 1
+    return x * kept.to(x.dtype).mul_(STEPS / (STEPS - zeros))
 
 
 class Dropout(nn.Module):

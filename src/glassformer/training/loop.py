@@ -212,6 +212,7 @@ class _Run:
         for each in self.optimizer.param_groups:
             each["lr"] = each["share"] * self.schedule.rate(progress.step, self._total_steps())
         self.optimizer.step()
+        torch.autograd.graph.increment_version(self.parameters)  # a fused optimizer does not count what it changes
         self.optimizer.zero_grad(set_to_none=True)
         progress.window.labels += labels
         progress.window.read += sum(map(ids, group))

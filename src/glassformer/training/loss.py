@@ -121,8 +121,10 @@ class TokenLoss(ChoiceLoss):
         """Logits N V of the positions that count."""
         hidden = model.body(**batch.inputs())  # B T C
         labels = labels_of(batch)
-        counted = labels != IGNORE  # B T
-        return model.head(hidden[counted]), labels[counted]
+        if batch.tokens == labels.numel():
+            return model.head(hidden.flatten(0, 1)), labels.flatten()
+        places = (labels != IGNORE).flatten().nonzero()[:, 0]
+        return model.head(hidden.flatten(0, 1).index_select(0, places)), labels.flatten().index_select(0, places)
 
 
 class LabelLoss(ChoiceLoss):

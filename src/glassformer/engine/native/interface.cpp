@@ -1,5 +1,6 @@
 // What Python calls, through ctypes. A call that fails says so by its answer: there are no exceptions across the border.
 #include <algorithm>
+#include <exception>
 
 #include "continuations.h"
 #include "stack.h"
@@ -14,7 +15,7 @@ int64_t guarded(Work&& work) {
     try {
         work();
         return 0;
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
         return 1;
     }
 }
@@ -23,7 +24,7 @@ template <class Made, class Make>
 Made* made(Make&& make) {
     try {
         return make();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
         return nullptr;
     }
 }

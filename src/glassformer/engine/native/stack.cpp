@@ -145,6 +145,7 @@ private:
             Own own{{at, width}, {at + rows * width, gated}, nullptr, at + rows * (width + gated), {}, -1, -1};
             own.input = reinterpret_cast<char*>(own.scores + rounded_up(scores, WIDE));
             owned.push_back(own);
+            owned.back().entries.reserve(std::max(longest, sources_longest));  // so that no thread runs out of memory
         }
     }
 

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -78,7 +79,12 @@ public:
         }
         while (int(made.size()) < threads - 1) {
             const int number = int(made.size()) + 1;
-            made.emplace_back([this, number] { wait_for_work(number); });
+            try {
+                made.emplace_back([this, number] { wait_for_work(number); });
+            } catch (const std::system_error&) {  // the machine gives no more of them
+                threads = number;
+                break;
+            }
             made.back().detach();
         }
         Team team(threads);

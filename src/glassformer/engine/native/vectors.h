@@ -103,7 +103,7 @@ enum Activation { NONE = 0, RELU, GELU, GELU_TANH, SILU };
 
 inline Floats activated(int activation, Floats x) {
     switch (activation) {
-        case RELU: return larger(x, splat(0.0f));
+        case RELU: return larger(splat(0.0f), x);  // in this order what is not a number stays so
         case GELU: return splat(0.5f) * x * (splat(1.0f) + error_function(x * splat(0.70710678118654752f)));
         case GELU_TANH: {  // half of (1 + tanh u) is the logistic function of 2 u
             const Floats u = splat(1.5957691216057308f) * (x + splat(0.044715f) * x * x * x);
