@@ -17,7 +17,8 @@ class ScriptedModel:
 
     def __init__(self, plan: Plan, max_positions: int = 64, positions: str = "learned") -> None:
         self.plan, self.training, self.read, self.quick = plan, False, 0, None
-        self.config = SimpleNamespace(max_positions=max_positions, positions=positions)
+        limit = None if positions == "relative" else max_positions
+        self.config = SimpleNamespace(max_positions=max_positions, positions=positions, limit=limit)
 
     def encode(self, source: Tensor, source_mask: Tensor | None = None) -> Tensor:
         return torch.zeros(*source.shape, 1)
