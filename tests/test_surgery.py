@@ -70,6 +70,7 @@ def test_a_layer_is_added_only_where_it_changes_nothing(translator: Checkpoint) 
     after = replace(translator, transformer=Transformer(replace(old.config, norm_first=False, final_norm=False)))
     with pytest.raises(InputError, match="norm_first = true"):
         grown(after, encoder_layers=old.config.encoder_layers + 1)
+    assert grown(after, encoder_layers=old.config.encoder_layers).transformer.config == after.transformer.config
     assert grown(after, d_ff=old.config.d_ff + 1).transformer.config.d_ff == old.config.d_ff + 1
 
 

@@ -80,10 +80,11 @@ def grown(checkpoint: Checkpoint, **sizes: Any) -> Checkpoint:
                 f"{getattr(old.config, name)} cannot get that: only models that were trained "
                 "here from random weights grow, and none shrinks"
             )
-    if not old.config.norm_first and sizes.keys() - {"d_ff"}:
+    deeper = [name for name, size in sizes.items() if name != "d_ff" and size > getattr(old.config, name)]
+    if deeper and not old.config.norm_first:
         raise InputError(
-            f"[model] {', '.join(sizes)} beside start; a layer can only be added to a model with norm_first = true: in "
-            "others a new layer's normalization changes what was learnt"
+            f"[model] has a larger {', '.join(deeper)} beside start; a layer can only be added to a model with "
+            "norm_first = true: in others a new layer's normalization changes what was learnt"
         )
     new = Transformer(replace(old.config, **sizes))
     own = dict(old.named_parameters())

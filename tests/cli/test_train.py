@@ -106,6 +106,11 @@ def test_several_seeds_tell_their_spread(call: Call, tmp_path: Path, recipe: Pat
     alone = ("train", str(recipe), "--data", f"train={data / 'train.tsv'}", "--out", str(tmp_path / "alone"))
     assert_refused(call(*alone, "--seeds", "1,2"), "--seeds compares figures")
     assert not (tmp_path / "alone" / "seed-1").exists()
+    first = tmp_path / "alone" / "seed-1"
+    written = ("--set", "seed=1", "--set", "training.metric=loss", "--set", "training.max_steps=2")
+    assert call(*alone[:4], "--out", str(first), *written).code == 0
+    assert_refused(call(*alone, *written, "--seeds", "1", "--resume"), "--seeds compares figures")
+    assert (first / "recipe.toml").is_file(), "what an earlier run left is not taken away"
 
 
 def test_a_run_goes_on_where_it_was(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:

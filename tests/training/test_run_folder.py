@@ -30,7 +30,10 @@ def test_an_empty_folder_may_be_used_and_a_file_may_not(tmp_path: Path) -> None:
     assert make(tmp_path / "empty").recipe() == toy_recipe()
     (tmp_path / "killed").mkdir()
     (tmp_path / "killed" / ".0a1b.partial.recipe.toml").write_text("task", encoding="utf-8")
-    assert make(tmp_path / "killed").recipe() == toy_recipe()
+    folder = make(tmp_path / "killed")
+    assert folder.recipe() == toy_recipe()
+    folder.discard()
+    assert not (tmp_path / "killed").exists()
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="is a file"):
         make(tmp_path / "file")

@@ -97,7 +97,8 @@ def run_one(
         shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(recipe, data, out, resume=resume, device=chosen_device(device))
         if compared and not {"dev", "test"} & prepared.examples.keys():
-            prepared.folder.discard()
+            if not resume:
+                prepared.folder.discard()
             raise InputError("--seeds compares figures, and there are none without dev or test files; name some")
         shown.counts = prepared.lesson.counts
         tell_skipped(shown, prepared.skipped)

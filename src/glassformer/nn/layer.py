@@ -66,7 +66,7 @@ class Layer(Part):
         """What was there plus what the sub-layer adds: the only place that knows norm first from norm last."""
         norm = getattr(self, f"{name}_norm")
         added = self.dropout(sublayer(norm(x, trace) if self.norm_first else x))
-        after = self.step(f"after_{name}", "B T C", x + added.to(x.dtype), trace, "residual", (x, added))
+        after = self.step(f"after_{name}", "B T C", x + added, trace, "residual", (x, added))
         return after if self.norm_first else norm(after, trace)
 
     def side_by_side(self, x: Tensor, attend: Callable[[Tensor], Tensor], trace: Trace | None) -> Tensor:

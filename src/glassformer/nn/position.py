@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
@@ -57,9 +56,6 @@ class Waves(Part):
 
     def forward(self, position_ids: Tensor, like: Tensor) -> Tensor:
         """(B, T) -> (B, T, C), in the kind of number of `like`."""
-        if position_ids.device.type == "cpu" and (reach := int(position_ids.max()) + 1) < position_ids.numel():
-            table = self.waves(torch.arange(reach) + self.offset, self.d_model).to(like.dtype)
-            return functional.embedding(position_ids, table)  # each place is computed once, and looked up
         return self.waves(position_ids + self.offset, self.d_model).to(like.dtype)
 
 

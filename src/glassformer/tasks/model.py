@@ -327,9 +327,11 @@ class Model:
         if precision not in (None, "int8", "int4"):
             raise InputError(f"precision is {precision!r}; expected 'int8' or 'int4', or a dtype in its place")
         rounded = None if precision is None else parted_weights(self.transformer, precision)
+        own = isinstance(self.task, Translation) and has_own(self.checkpoint.folder)
+        shortlist = self.shortlist() if own else None
         pretrained.save(self.checkpoint, folder, dtype=dtype, shard_size=shard_size, rounded=rounded)
-        if isinstance(self.task, Translation) and has_own(self.checkpoint.folder):
-            self.shortlist().save(Path(folder) / SHORTLIST)
+        if shortlist is not None:
+            shortlist.save(Path(folder) / SHORTLIST)
         self.tokenizer.save_with(folder, self.source_tokenizer)
 
     def __repr__(self) -> str:

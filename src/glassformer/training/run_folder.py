@@ -93,7 +93,8 @@ class RunFolder:
 
     def discard(self) -> None:
         """Take away what `create` and a tokenizer left, when nothing can be learnt here after all."""
-        (self.path / "recipe.toml").unlink(missing_ok=True)
+        for file in (self.path / "recipe.toml", *filter(is_partial, self.path.iterdir())):
+            file.unlink(missing_ok=True)
         shutil.rmtree(self.path / "tokenizer", ignore_errors=True)
         self.path.rmdir()
 
