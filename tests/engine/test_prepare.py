@@ -90,8 +90,9 @@ def test_threads_may_ask_for_tables_at_once(engine: None) -> None:
     whole, begun, go = tables.rows, threading.Event(), threading.Event()
 
     def slow(reach: int) -> torch.Tensor | None:
-        begun.set()
-        go.wait(5)
+        if not begun.is_set():  # the first thread is held while it has begun
+            begun.set()
+            go.wait(5)
         return whole(reach)
 
     tables.rows = slow
@@ -101,6 +102,7 @@ def test_threads_may_ask_for_tables_at_once(engine: None) -> None:
     second = threading.Thread(target=tables.grow, args=(8 * tables.reach,))
     longest = 8 * tables.reach
     second.start()
+    second.join(0.3)
     go.set()
     first.join()
     second.join()

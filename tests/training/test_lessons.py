@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import glassformer as gf
 from glassformer.errors import InputError
+from glassformer.evaluation import summarization
 from glassformer.pretrained import load_transformer
 from glassformer.training.checkpoint import read_tensors
 from glassformer.training.recipe import Recipe
@@ -438,10 +440,21 @@ def test_a_run_that_goes_on_knows_when_there_was_no_answer(data: Path, tmp_path:
     assert json.loads(file.read_text()) == first
 
 
-def test_a_writer_is_measured_by_its_own_search(data: Path, tmp_path: Path) -> None:
+def test_a_writer_is_measured_by_its_own_search(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(data, "summarization")
     list(run_recipe(recipe_of("summarization"), [str(data)], tmp_path / "first"))
     values = recipe_of("summarization").to_dict()
     start = {"start": str(tmp_path / "first" / "best")}
     going = Recipe.from_dict({**values, "model": start, "decoding": {}})
-    assert prepare(going, [str(data)], tmp_path / "second").lesson.task.decoding.num_beams == 2
+    made = prepare(going, [str(data)], tmp_path / "second")
+    beams = []
+
+    def evaluated(task: Any, model: Any, examples: Any, decoding: Any = None) -> dict[str, float]:
+        beams.append((decoding or task.decoding).num_beams)
+        return {}
+
+    monkeypatch.setattr(summarization, "evaluate", evaluated)
+    made.lesson.measure(made.model, made.examples["dev"])
+    assert beams == [2]
