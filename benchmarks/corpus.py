@@ -3,13 +3,18 @@
     python benchmarks/corpus.py FOLDER corpus.txt
 
 FOLDER holds sets of texts in any depth; those of TEXTS that are there are used: of labelled sets the training texts
-without their labels, and nothing that any set calls dev or test.
+without their labels, and nothing that any set calls dev or test. The documents are shuffled, always alike, so that what
+is held out at the end is of every kind.
 """
 
 import argparse
 import os
-from collections.abc import Iterator
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from glassformer.data.readers import read_examples
 from glassformer.data.reading import Reading
@@ -17,9 +22,9 @@ from glassformer.data.reading import Reading
 PARAGRAPHS = Reading(documents="paragraphs", max_characters=0)
 TOGETHER = 6  # sentences of a set of single ones that make a paragraph: a document has neighbours to guess
 TEXTS = {  # pattern -> the kind of its examples, how to read them, and how many make a document
-    "**/sherlock.txt.gz": ("texts", PARAGRAPHS, 1),
-    "**/tinyshakespeare/input.txt.gz": ("texts", PARAGRAPHS, 1),
-    "**/stories.txt": ("texts", PARAGRAPHS, 1),
+    "**/sherlock.txt.gz": ("texts", PARAGRAPHS, TOGETHER),
+    "**/tinyshakespeare/input.txt.gz": ("texts", PARAGRAPHS, TOGETHER),
+    "**/stories.txt": ("texts", PARAGRAPHS, TOGETHER),
     "**/sst2/train.tsv.gz": ("texts", Reading(text=0), TOGETHER),
     "**/goemotions-group/train.tsv.gz": ("texts", Reading(text=0), TOGETHER),
     "**/aeslc/train.jsonl.gz": ("texts", Reading(text="body"), 1),
@@ -28,6 +33,16 @@ TEXTS = {  # pattern -> the kind of its examples, how to read them, and how many
     "**/qamr/train.jsonl.gz": ("texts", Reading(text="context"), 1),
     "**/qed-nq/train.jsonl.gz": ("texts", Reading(text="context"), 1),
     "**/squad2-part/train.json.gz": ("questions", Reading(), 1),
+    "**/scitldr-a/train.jsonl.gz": ("texts", Reading(text="source"), 1),
+    "**/multi30k-en-de/train.en.gz": ("texts", Reading(), TOGETHER),
+    "**/uci-sentiment-sentences/*.tsv": ("texts", Reading(text=0), TOGETHER),
+    "**/uner-en-ewt/train.conll.gz": ("tags", Reading(), TOGETHER),
+    "**/wnut17/train.conll.gz": ("tags", Reading(), TOGETHER),
+}
+WRITTEN: Mapping[str, Callable[[Any], str]] = {  # kind -> the text of an example
+    "texts": str,
+    "questions": attrgetter("context"),
+    "tags": lambda example: " ".join(example.words),
 }
 
 
@@ -38,7 +53,7 @@ def documents(folder: Path) -> Iterator[tuple[str, str]]:
         texts = []
         for file in sorted(folder.glob(pattern)):
             for example in read_examples(kind, file, reading).examples:
-                text = example.context if kind == "questions" else example
+                text = WRITTEN[kind](example)
                 text = "\n".join(line.strip() for line in text.splitlines() if line.strip())
                 if text not in known:
                     known.add(text)
@@ -55,17 +70,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    counted: dict[str, tuple[int, int]] = {}
+    found = list(documents(arguments.folder))
+    random.Random(1).shuffle(found)
     partial = arguments.out.with_name(f"{arguments.out.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        for pattern, text in documents(arguments.folder):
-            file.write(f"{text}\n\n")
-            number, words = counted.get(pattern, (0, 0))
-            counted[pattern] = number + 1, words + len(text.split())
+    partial.write_text("".join(f"{text}\n\n" for _, text in found), encoding="utf-8")
     os.replace(partial, arguments.out)
-    for pattern, (number, words) in counted.items():
-        print(f"{pattern:<44} {number:>8,} documents {words:>10,} words")
-    print(f"{arguments.out}: {sum(words for _, words in counted.values()):,} words")
+    number = Counter(pattern for pattern, _ in found)
+    words: Counter[str] = Counter()
+    for pattern, text in found:
+        words[pattern] += len(text.split())
+    for pattern in TEXTS:
+        print(f"{pattern:<44} {number[pattern]:>8,} documents {words[pattern]:>10,} words")
+    print(f"{arguments.out}: {words.total():,} words")
 
 
 if __name__ == "__main__":

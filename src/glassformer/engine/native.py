@@ -235,7 +235,7 @@ class NativePast(Owned):
     def __init__(self, stack: NativeStack, rows: int, *, keeps: bool, source: NativeSource | None) -> None:
         made = loaded().past_new(stack.handle, rows, keeps, None if source is None else source.handle)
         super().__init__("past", made, needed=2**20, kept=(source,))
-        self.stack, self.rows, self.layers = stack, rows, stack.depth if keeps else 1
+        self.stack, self.rows, self.layers = stack, rows, stack.depth if keeps else 0
 
     def choose(self, output: PackedLinear) -> None:
         """From now on logits are what this map of some rows of the head makes, in their order."""

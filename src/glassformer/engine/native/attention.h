@@ -18,38 +18,35 @@ struct Sight {
     int64_t end(int64_t query, int64_t keys) const { return causal ? query + 1 : keys; }
 };
 
-// Scores of keys `first` to `end` become weights; around them, up to whole vectors, stand zeros.
-inline void softmax(float* scores, int64_t first, int64_t end) {
+// Scores of keys `first` to `end`, and around them up to whole vectors, become e^(scale * score) over that of the largest.
+// One over their sum is given back: whoever mixes values with them multiplies what comes out by it.
+inline float softmax(float* scores, int64_t first, int64_t end, float scale) {
     const int64_t start = first / WIDE * WIDE, stop = rounded_up(end, WIDE);
     for (int64_t p = start; p < first; ++p) scores[p] = -INFINITY;
     for (int64_t p = end; p < stop; ++p) scores[p] = -INFINITY;
     Floats most = splat(-INFINITY), total = splat(0.0f);
     for (int64_t p = start; p < stop; p += WIDE) most = larger(most, load<Floats>(scores + p));
-    most = splat(largest(most));
+    most = splat(largest(most) * scale);
     for (int64_t p = start; p < stop; p += WIDE) {
-        const Floats made = exponential(load<Floats>(scores + p) - most);
+        const Floats made = exponential(load<Floats>(scores + p) * splat(scale) - most);
         store(scores + p, made);
         total += made;
     }
-    for (int64_t p = start; p < first; ++p) total[0] -= scores[p], scores[p] = 0;
-    for (int64_t p = end; p < stop; ++p) total[0] -= scores[p], scores[p] = 0;
-    const Floats share = splat(1.0f / sum(total));
-    for (int64_t p = start; p < stop; p += WIDE) store(scores + p, load<Floats>(scores + p) * share);
+    return 1.0f / sum(total);
 }
 
-inline void biased(float* scores, int64_t first, int64_t end, int64_t query, const Sight& sight, int head) {
-    if (sight.bias == nullptr) {
-        for (int64_t p = first; p < end; ++p) scores[p] *= sight.scale;
-        return;
-    }
+// The weights of the keys that a query may see, as `softmax` makes them.
+inline float weighed(float* scores, int64_t first, int64_t end, int64_t query, const Sight& sight, int head) {
+    if (sight.bias == nullptr) return softmax(scores, first, end, sight.scale);
     const float* bias = sight.bias + head * sight.bias_heads - query;
     for (int64_t p = first; p < end; ++p) scores[p] = scores[p] * sight.scale + bias[p];
+    return softmax(scores, first, end, 1.0f);
 }
 
 // One query of each of `heads` heads, `size` apart, which share keys and values: key p is at keys(p), its value `apart`
 // numbers behind it. `scores` has room for all keys and a vector more.
 template <class Keys>
-void attend_one(const float* query, int heads, int64_t size, Keys&& keys, int64_t apart, int64_t count, int64_t position,
+void attend_one(const float* query, int heads, int64_t size, const Keys& keys, int64_t apart, int64_t count, int64_t position,
                 const Sight& sight, float* scores, float* mixed) {
     const int64_t first = sight.first(position), end = sight.end(position, count);
     for (int h = 0; h < heads; ++h) {
@@ -70,8 +67,7 @@ void attend_one(const float* query, int heads, int64_t size, Keys&& keys, int64_
             for (int64_t d = 0; d < size; d += WIDE) sums += load<Floats>(q + d) * load<Floats>(k + d);
             scores[p] = sum(sums);
         }
-        biased(scores, first, end, position, sight, h);
-        softmax(scores, first, end);
+        const Floats share = splat(weighed(scores, first, end, position, sight, h));
         float* to = mixed + h * size;
         for (int64_t d = 0; d < size; d += 4 * WIDE) {
             const int parts = int(std::min<int64_t>(4, (size - d) / WIDE));
@@ -82,49 +78,109 @@ void attend_one(const float* query, int heads, int64_t size, Keys&& keys, int64_
                 for (int i = 0; i < 4; ++i)
                     if (i < parts) sums[i] += weight * load<Floats>(v + i * WIDE);
             }
-            for (int i = 0; i < parts; ++i) store(to + d + i * WIDE, sums[i]);
+            for (int i = 0; i < parts; ++i) store(to + d + i * WIDE, sums[i] * share);
         }
     }
 }
 
-// Numbers of scratch that `attend_many` needs for so many keys.
+// How `attend_many` stores what the kernels of the linear maps multiply.
+struct Singles {
+    using Number = float;
+    static constexpr Kind KIND = FLOAT32;
+
+    // A key as one of the sixteen rows of a block.
+    static void pack_key(const float* key, int64_t size, Number* block, int64_t lane) {
+        for (int64_t d = 0; d < size; ++d) block[d * WIDE + lane] = key[d];
+    }
+    // Sixteen numbers of two values that follow one another.
+    static void pack_values(const float* one, const float* next, Number* to) {
+        store(to, load<Floats>(one));
+        store(to + WIDE, load<Floats>(next));
+    }
+    static const Number* rows(const float* from, int64_t, int, int64_t, Number*) { return from; }
+    static int64_t rows_apart(int64_t stride, int64_t) { return stride; }
+};
+
+#ifdef __AVX512BF16__
+struct Pairs {
+    using Number = uint16_t;
+    static constexpr Kind KIND = BFLOAT16;
+
+    static void round(const float* from, int64_t size, Number* to) {
+        for (int64_t d = 0; d < size; d += WIDE) store(to + d, _mm512_cvtneps_pbh((__m512)load<Floats>(from + d)));
+    }
+    static void pack_key(const float* key, int64_t size, Number* block, int64_t lane) {
+        uint32_t pairs[WIDE / 2];
+        for (int64_t d = 0; d < size; d += WIDE) {
+            round(key + d, WIDE, reinterpret_cast<Number*>(pairs));
+            for (int64_t i = 0; i < WIDE / 2; ++i) std::memcpy(block + ((d / 2 + i) * WIDE + lane) * 2, pairs + i, 4);
+        }
+    }
+    static void pack_values(const float* one, const float* next, Number* to) {
+        const auto wide = [](const float* from) {
+            return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load<Floats>(from)));
+        };
+        store(to, _mm512_or_si512(wide(one), _mm512_slli_epi32(wide(next), 16)));
+    }
+    static const Number* rows(const float* from, int64_t stride, int count, int64_t size, Number* to) {
+        for (int m = 0; m < count; ++m) round(from + m * stride, size, to + m * size);
+        return to;
+    }
+    static int64_t rows_apart(int64_t, int64_t size) { return size; }
+};
+#else
+using Pairs = Singles;  // without products of pairs there is nothing to gain
+#endif
+
+// Bytes of scratch that `attend_many` needs for so many keys.
 inline int64_t attention_space(int64_t keys, int64_t size) {
-    return 2 * rounded_up(keys, WIDE) * size + MOST * rounded_up(keys, WIDE) + 2 * WIDE;
+    const int64_t padded = rounded_up(keys, WIDE);
+    return (2 * padded * size + 2 * MOST * padded + MOST * size) * 4;
 }
 
 // `queries` queries of each head at positions `position` and on, `stride` apart, and `count` keys: keys and values are
 // packed like weights, so that the kernel of the linear maps makes scores and mix.
-template <class Keys>
-void attend_many(const float* query, int64_t stride, int64_t queries, int heads, int64_t size, Keys&& keys, int64_t apart,
-                 int64_t count, int64_t position, const Sight& sight, float* space, float* mixed, int64_t mixed_stride) {
+template <class Format, class Keys>
+void attend_many(const float* query, int64_t stride, int64_t queries, int heads, int64_t size, const Keys& keys, int64_t apart,
+                 int64_t count, int64_t position, const Sight& sight, void* space, float* mixed, int64_t mixed_stride) {
+    using Number = typename Format::Number;
+    static constexpr float nothing[WIDE] = {};
     const int64_t padded = rounded_up(count, WIDE);
-    float* packed_keys = space;
-    float* packed_values = packed_keys + padded * size;
-    float* scores = packed_values + padded * size;
-    for (int64_t p = 0; p < padded; ++p) {
-        const float* k = p < count ? keys(p) : nullptr;
-        float* to = packed_keys + p / WIDE * WIDE * size + p % WIDE;
-        for (int64_t d = 0; d < size; ++d) to[d * WIDE] = k == nullptr ? 0.0f : k[d];
-        if (k == nullptr) continue;
+    float* scores = static_cast<float*>(space);
+    Number* packed_keys = reinterpret_cast<Number*>(scores + MOST * padded);
+    Number* packed_values = packed_keys + padded * size;
+    Number* rounded = packed_values + padded * size;  // queries, then weights
+    for (int64_t p = 0; p < count; p += 2) {
+        const float *one = keys(p), *next = p + 1 < count ? keys(p + 1) : nullptr;
+        Number* block = packed_keys + p / WIDE * WIDE * size;
+        Format::pack_key(one, size, block, p % WIDE);
+        if (next != nullptr) Format::pack_key(next, size, block, p % WIDE + 1);
         for (int64_t d = 0; d < size; d += WIDE)
-            store(packed_values + d * count + p * WIDE, load<Floats>(k + apart + d));
+            Format::pack_values(one + apart + d, next == nullptr ? nothing : next + apart + d,
+                                packed_values + d * padded + p * WIDE);
     }
     for (int h = 0; h < heads; ++h)
         for (int64_t start = 0; start < queries; start += MOST) {
             const int rows = int(std::min<int64_t>(MOST, queries - start));
             const int64_t reach = sight.end(position + start + rows - 1, count);
-            multiply_block(query + h * size + start * stride, stride, rows, packed_keys, WIDE * size,
+            const Number* asking = Format::rows(query + h * size + start * stride, stride, rows, size, rounded);
+            multiply_block(Format::KIND, asking, Format::rows_apart(stride, size), rows, packed_keys, WIDE * size,
                            int(rounded_up(reach, WIDE) / WIDE), size, scores, padded);
+            float shares[MOST];
             for (int m = 0; m < rows; ++m) {
                 float* row = scores + m * padded;
                 const int64_t at = position + start + m, first = sight.first(at), end = sight.end(at, count);
-                biased(row, first, end, at, sight, h);
-                softmax(row, first, end);
+                shares[m] = weighed(row, first, end, at, sight, h);
                 std::fill(row, row + first, 0.0f);
                 std::fill(row + end, row + padded, 0.0f);
             }
-            multiply_block(scores, padded, rows, packed_values, count * WIDE, int(size / WIDE), reach,
-                           mixed + h * size + start * mixed_stride, mixed_stride);
+            const Number* weights = Format::rows(scores, padded, rows, padded, rounded);
+            float* to = mixed + h * size + start * mixed_stride;
+            multiply_block(Format::KIND, weights, Format::rows_apart(padded, padded), rows, packed_values, padded * WIDE,
+                           int(size / WIDE), reach, to, mixed_stride);
+            for (int m = 0; m < rows; ++m)
+                for (int64_t d = 0; d < size; d += WIDE)
+                    store(to + m * mixed_stride + d, load<Floats>(to + m * mixed_stride + d) * splat(shares[m]));
         }
 }
 

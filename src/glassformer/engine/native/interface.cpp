@@ -85,12 +85,13 @@ Source* source_new(Stack* stack, int64_t rows, const int64_t* lengths, const flo
 
 void source_free(Source* source) { delete source; }
 
-// `keeps` 0: for one run alone, so that all layers may use the same room.
+// `keeps` 0: for one step alone.
 Past* past_new(Stack* stack, int64_t rows, int64_t keeps, const Source* source) {
     return made<Past>([&] {
         auto past = std::make_unique<Past>(stack->spare);
         past->rows.resize(rows);
-        past->pages.resize(keeps ? stack->layers.size() : 1);
+        past->pages.resize(stack->layers.size());
+        past->keeps = keeps != 0;
         past->source = source;
         for (int64_t r = 0; r < rows; ++r) past->sources.push_back(int32_t(r));
         return past.release();

@@ -18,6 +18,15 @@ constexpr int blocks_for(int rows, int sums_each) {
 // Rows of x that a kernel takes at once, so that its sums stay in registers.
 constexpr int rows_at_once(int sums_each) { return std::min(MOST, REGISTERS / sums_each); }
 
+// One row of x further. The compiler is kept from knowing it, or it holds a pointer to every row, and sums leave their
+// registers for them.
+template <class T>
+inline const T* next(const T* row, int64_t stride) {
+    row += stride;
+    asm("" : "+r"(row));
+    return row;
+}
+
 // ---------------------------------------------------------------- one kernel for each kind of number
 //
 // sums[m][b] += what `rows` rows of x and `blocks` blocks of W make; w is the first block, `step` bytes before the next.
@@ -27,8 +36,9 @@ inline void times_float32(const float* x, int64_t stride, const char* w, int64_t
     for (int64_t i = 0; i < k; ++i) {
         Floats v[BLOCKS];
         for (int b = 0; b < BLOCKS; ++b) v[b] = load<Floats>(reinterpret_cast<const float*>(w + b * step) + i * WIDE);
-        for (int m = 0; m < ROWS; ++m) {
-            const Floats one = splat(x[m * stride + i]);
+        const float* row = x + i;
+        for (int m = 0; m < ROWS; ++m, row = next(row, stride)) {
+            const Floats one = splat(*row);
             for (int b = 0; b < BLOCKS; ++b) sums[m][b] += one * v[b];
         }
     }
@@ -37,20 +47,20 @@ inline void times_float32(const float* x, int64_t stride, const char* w, int64_t
 template <int ROWS, int BLOCKS>
 inline void times_bfloat16(const Input& in, int64_t first, const char* w, int64_t step, int64_t pairs,
                            Floats (&sums)[ROWS][BLOCKS]) {
-    const char* x[ROWS];
-    for (int m = 0; m < ROWS; ++m) x[m] = in.numbers + (first + m) * in.stride;
+    const char* x = in.numbers + first * in.stride;
     for (int64_t i = 0; i < pairs; ++i) {
         Ints v[BLOCKS];
         for (int b = 0; b < BLOCKS; ++b) v[b] = load<Ints>(w + b * step + i * 64);
-        for (int m = 0; m < ROWS; ++m) {
+        const char* row = x + i * 4;
+        for (int m = 0; m < ROWS; ++m, row = next(row, in.stride)) {
 #ifdef __AVX512BF16__
             int32_t pair;
-            std::memcpy(&pair, x[m] + i * 4, 4);
+            std::memcpy(&pair, row, 4);
             const __m512bh both = (__m512bh)_mm512_set1_epi32(pair);
             for (int b = 0; b < BLOCKS; ++b)
                 sums[m][b] = (Floats)_mm512_dpbf16_ps((__m512)sums[m][b], (__m512bh)v[b], both);
 #else
-            const float* pair = reinterpret_cast<const float*>(x[m]) + i * 2;
+            const float* pair = reinterpret_cast<const float*>(row) + i;
             for (int b = 0; b < BLOCKS; ++b) {
                 sums[m][b] += splat(pair[0]) * (Floats)(v[b] << 16);
                 sums[m][b] += splat(pair[1]) * (Floats)(v[b] & int32_t(0xffff0000));
@@ -73,8 +83,9 @@ inline void times_int8(const Input& in, int64_t first, const char* w, int64_t st
         for (int i = 0; i < QUADS; ++i) {
             Ints v[BLOCKS];
             for (int b = 0; b < BLOCKS; ++b) v[b] = load<Ints>(w + b * step + (g * QUADS + i) * 64);
-            for (int m = 0; m < ROWS; ++m)
-                for (int b = 0; b < BLOCKS; ++b) whole[m][b] = dotted(whole[m][b], v[b], x[m * stride + i]);
+            const Quad* row = x + i;
+            for (int m = 0; m < ROWS; ++m, row = next(row, stride))
+                for (int b = 0; b < BLOCKS; ++b) whole[m][b] = dotted(whole[m][b], v[b], *row);
         }
         for (int m = 0; m < ROWS; ++m) {
             const Floats scale = splat(in.scales[(first + m) * in.groups + g]);
@@ -102,10 +113,11 @@ inline void times_int4(const Input& in, int64_t first, const char* w, int64_t st
                     low[b] = (Ints)(both & 0x0f0f0f0fu);
                     high[b] = (Ints)((both >> 4) & 0x0f0f0f0fu);
                 }
-                for (int m = 0; m < ROWS; ++m)
+                const Quad* row = x + i;
+                for (int m = 0; m < ROWS; ++m, row = next(row, stride))
                     for (int b = 0; b < BLOCKS; ++b) {
-                        whole[m][b] = dotted(whole[m][b], low[b], x[m * stride + i]);
-                        whole[m][b] = dotted(whole[m][b], high[b], x[m * stride + QUADS / 2 + i]);
+                        whole[m][b] = dotted(whole[m][b], low[b], row[0]);
+                        whole[m][b] = dotted(whole[m][b], high[b], row[QUADS / 2]);
                     }
             }
             for (int b = 0; b < BLOCKS; ++b) {
@@ -180,31 +192,40 @@ void multiply(const Linear& linear, int64_t band, const Input& in, int64_t first
     }
 }
 
-template <int ROWS, int BLOCKS>
-void bare(const float* x, int64_t stride, const float* packed, int64_t step, int64_t k, float* sums, int64_t sums_stride) {
+template <int KIND, int ROWS, int BLOCKS>
+void bare(const Input& in, int first, const char* packed, int64_t step, int64_t k, float* sums, int64_t sums_stride) {
     Floats made[ROWS][BLOCKS] = {};
-    times_float32<ROWS, BLOCKS>(x, stride, reinterpret_cast<const char*>(packed), step * 4, k, made);
+    if constexpr (KIND == FLOAT32)
+        times_float32<ROWS, BLOCKS>(reinterpret_cast<const float*>(in.numbers + first * in.stride), in.stride / 4, packed,
+                                    step, k, made);
+    else
+        times_bfloat16<ROWS, BLOCKS>(in, first, packed, step, (k + 1) / 2, made);
     for (int m = 0; m < ROWS; ++m)
         for (int b = 0; b < BLOCKS; ++b) store(sums + m * sums_stride + b * WIDE, made[m][b]);
 }
 
-template <int ROWS = rows_at_once(1)>
-void bare_rows(int rows, const float* x, int64_t stride, const float* packed, int64_t step, int blocks, int64_t k,
-               float* sums, int64_t sums_stride) {
+template <int KIND, int ROWS = rows_at_once(1)>
+void bare_rows(int rows, const Input& in, int first, const char* packed, int64_t step, int blocks, int64_t k, float* sums,
+               int64_t sums_stride) {
     if constexpr (ROWS > 1)
-        if (rows < ROWS) return bare_rows<ROWS - 1>(rows, x, stride, packed, step, blocks, k, sums, sums_stride);
+        if (rows < ROWS) return bare_rows<KIND, ROWS - 1>(rows, in, first, packed, step, blocks, k, sums, sums_stride);
     constexpr int BLOCKS = blocks_for(ROWS, 1);
     int b = 0;
     for (; b + BLOCKS <= blocks; b += BLOCKS)
-        bare<ROWS, BLOCKS>(x, stride, packed + b * step, step, k, sums + b * WIDE, sums_stride);
-    for (; b < blocks; ++b) bare<ROWS, 1>(x, stride, packed + b * step, step, k, sums + b * WIDE, sums_stride);
+        bare<KIND, ROWS, BLOCKS>(in, first, packed + b * step, step, k, sums + b * WIDE, sums_stride);
+    for (; b < blocks; ++b) bare<KIND, ROWS, 1>(in, first, packed + b * step, step, k, sums + b * WIDE, sums_stride);
 }
 
-void multiply_block(const float* x, int64_t x_stride, int rows, const float* packed, int64_t block_stride, int blocks,
-                    int64_t k, float* sums, int64_t sums_stride) {
-    for (int first = 0; first < rows; first += rows_at_once(1))
-        bare_rows(std::min(rows - first, rows_at_once(1)), x + first * x_stride, x_stride, packed, block_stride, blocks, k,
-                  sums + first * sums_stride, sums_stride);
+void multiply_block(Kind kind, const void* x, int64_t x_stride, int rows, const void* packed, int64_t block_stride,
+                    int blocks, int64_t k, float* sums, int64_t sums_stride) {
+    const int64_t bytes = kind == FLOAT32 ? 4 : 2;
+    const Input in{kind, static_cast<const char*>(x), x_stride * bytes, nullptr, nullptr, 0};
+    const char* weights = static_cast<const char*>(packed);
+    for (int first = 0; first < rows; first += rows_at_once(1)) {
+        const auto some = kind == FLOAT32 ? bare_rows<FLOAT32> : bare_rows<BFLOAT16>;
+        some(std::min(rows - first, rows_at_once(1)), in, first, weights, block_stride * bytes, blocks, k,
+             sums + first * sums_stride, sums_stride);
+    }
 }
 
 }  // namespace glassformer

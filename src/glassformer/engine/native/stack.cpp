@@ -1,5 +1,9 @@
-// One step of a whole stack: all threads walk through it together and meet where one needs what others made.
+// One step of a whole stack. All threads walk through it together and meet where one needs what others made; where there
+// are rows enough, each takes some of them through all layers alone.
 #include "stack.h"
+
+#include <atomic>
+#include <numeric>
 
 #include "attention.h"
 
@@ -7,8 +11,11 @@ namespace glassformer {
 
 enum Norm { NO_NORM = 0, LAYER_NORM, RMS_NORM };
 
-constexpr int64_t LITTLE = 12'288;  // numbers that each thread rather computes for itself than waits for
-constexpr int64_t PANEL = 128;      // rows of x that go through all of W before the next ones do
+constexpr int64_t LITTLE = 12'288;    // numbers that each thread rather computes for itself than waits for
+constexpr int64_t PANEL = 128;        // rows of x that go through all of W before the next ones do
+constexpr int64_t ALONE = 128;        // new tokens that a thread takes through all layers at once
+constexpr int64_t LEAST_ALONE = 64;   // fewer for each thread do not pay for reading all weights
+constexpr double MOST_UNEQUAL = 1.1;  // what the busiest thread may have to do, over its fair share
 
 void normalize(const Sizes& sizes, const NormPart& norm, const float* x, int64_t size, float* y) {
     const int64_t whole = size / WIDE * WIDE;
@@ -58,20 +65,25 @@ struct Own {
     int64_t layer = -1, row = -1;
 };
 
+// Some rows of a step, one after the other.
+struct Parcel {
+    int64_t row, rows;      // the first of them, and how many
+    int64_t token, tokens;  // the same of their new tokens
+};
+
+// A walk of one or several threads through all layers with the rows of a parcel. The entries of the new tokens are there.
 class Run {
 public:
-    Run(Stack& stack, const Step& step)
-        : stack(stack), sizes(stack.sizes), step(step), past(*step.past), size(stack.sizes.padded_head),
+    Run(Stack& stack, Space& space, const Step& all, const Parcel& parcel, int64_t threads)
+        : stack(stack), space(space), sizes(stack.sizes), step(part_of(stack, all, parcel, threads)), past(*all.past),
+          held(past.rows.data() + parcel.row), sources(past.sources.data() + parcel.row), size(stack.sizes.padded_head),
           together(int(stack.sizes.heads / stack.sizes.groups)) {
         for (int64_t r = 0; r < step.rows; ++r) {
             starts.push_back(tokens);
-            before.push_back(int64_t(past.rows[r].size()));
-            for (int64_t i = 0; i < step.lengths[r]; ++i) {
-                row_of.push_back(r);
-                past.rows[r].push_back(int32_t(past.used++));
-            }
+            before.push_back(int64_t(held[r].size()) - step.lengths[r]);
+            row_of.insert(row_of.end(), step.lengths[r], r);
             tokens += step.lengths[r];
-            longest = std::max(longest, before[r] + step.lengths[r]);
+            longest = std::max(longest, int64_t(held[r].size()));
         }
         single = tokens == step.rows;
         make_room();
@@ -86,21 +98,37 @@ public:
 
 private:
     Stack& stack;
+    Space& space;
     const Sizes& sizes;
-    const Step& step;
+    const Step step;  // of the parcel alone
     Past& past;
+    const std::vector<int32_t>* held;  // the entries of each row
+    const int32_t* sources;            // which source it reads
     const int64_t size;  // of a head, padded
     const int together;  // heads that share keys and values
+    const int64_t apart = sizes.groups * size;  // from a key to its value
     int64_t tokens = 0, longest = 0, sources_longest = 0;
     bool single;  // one new token in each row
+    const bool rounds = stack.layers.front().self.output->kind != FLOAT32;  // what attention multiplies, as maps do
     std::vector<int64_t> starts, before, row_of;
     Rows x, normed, projected, mixed, wide, active, top, transformed;
     std::vector<Own> owned;
 
+    static Step part_of(const Stack& stack, Step step, const Parcel& parcel, int64_t threads) {
+        step.rows = parcel.rows, step.threads = threads;
+        step.lengths += parcel.row, step.ids += parcel.token;
+        if (step.segments != nullptr) step.segments += parcel.token;
+        if (step.hidden != nullptr) step.hidden += parcel.token * stack.sizes.d_model;
+        if (step.logits != nullptr)
+            step.logits += (step.each ? parcel.token : parcel.row) * head_of(stack, *step.past).n;
+        return step;
+    }
+
+    static const Linear& head_of(const Stack& stack, const Past& past) {
+        return past.output != nullptr ? *past.output : *stack.ends.output;
+    }
+
     void make_room() {
-        const int64_t entries = rounded_up(past.used, Past::PAGE) / Past::PAGE;
-        for (auto& pages : past.pages)
-            while (int64_t(pages.size()) < entries) pages.push_back(past.spare->take(Past::PAGE * stack.entry() * 4));
         int64_t widest = sizes.d_model, projected_width = 1, wide_width = 1, input_bytes = 64;
         const auto fits = [&](const Linear* linear) {
             if (linear == nullptr) return;
@@ -115,15 +143,15 @@ private:
             wide_width = std::max(wide_width, part.up->n);
         }
         for (const Linear* each : {stack.ends.projection, stack.ends.transform, stack.ends.output}) fits(each);
-        x = rows_in(stack.stream, tokens, std::max(sizes.d_model, sizes.embedding_width));
-        normed = rows_in(stack.normed, tokens, std::max(sizes.d_model, sizes.embedding_width));
-        projected = rows_in(stack.projected, tokens, projected_width);
-        mixed = rows_in(stack.mixed, tokens, sizes.heads * size);
-        wide = rows_in(stack.wide, tokens, wide_width);
-        active = rows_in(stack.active, tokens, sizes.gated ? wide_width / 2 : 1);
-        top = rows_in(stack.top, tokens, sizes.d_model);
-        transformed = rows_in(stack.transformed, tokens, sizes.d_model);
-        stack.input.reserve(input_bytes);
+        x = rows_in(space.stream, tokens, std::max(sizes.d_model, sizes.embedding_width));
+        normed = rows_in(space.normed, tokens, std::max(sizes.d_model, sizes.embedding_width));
+        projected = rows_in(space.projected, tokens, projected_width);
+        mixed = rows_in(space.mixed, tokens, sizes.heads * size);
+        wide = rows_in(space.wide, tokens, wide_width);
+        active = rows_in(space.active, tokens, sizes.gated ? wide_width / 2 : 1);
+        top = rows_in(space.top, tokens, sizes.d_model);
+        transformed = rows_in(space.transformed, tokens, sizes.d_model);
+        space.input.reserve(input_bytes);
         if (past.source != nullptr)
             for (const int64_t length : past.source->lengths) sources_longest = std::max(sources_longest, length);
         make_private_room(input_bytes, wide_width);
@@ -136,14 +164,14 @@ private:
         if (sizes.gated) narrowest = std::min(narrowest, wide_width / 2);
         const int64_t rows = std::min(tokens, LITTLE / narrowest + 1);
         const int64_t scores = attention_space(std::max(longest, sources_longest), size);
-        const int64_t numbers = rows * (width + gated) + scores + 4 * WIDE;
-        if (int64_t(stack.private_space.size()) < step.threads) stack.private_space.resize(step.threads);
+        const int64_t numbers = rows * (width + gated) + scores / 4 + 4 * WIDE;
+        if (int64_t(space.of_threads.size()) < step.threads) space.of_threads.resize(step.threads);
         for (int64_t i = 0; i < step.threads; ++i) {
-            Block& space = stack.private_space[i];
-            space.reserve(numbers * 4 + input_bytes);
-            float* at = space.as<float>();
+            Block& block = space.of_threads[i];
+            block.reserve(numbers * 4 + input_bytes);
+            float* at = block.as<float>();
             Own own{{at, width}, {at + rows * width, gated}, nullptr, at + rows * (width + gated), {}, -1, -1};
-            own.input = reinterpret_cast<char*>(own.scores + rounded_up(scores, WIDE));
+            own.input = reinterpret_cast<char*>(own.scores + rounded_up(scores / 4, WIDE));
             owned.push_back(own);
             owned.back().entries.reserve(std::max(longest, sources_longest));  // so that no thread runs out of memory
         }
@@ -159,8 +187,8 @@ private:
         const bool alone = rows * width <= LITTLE || team.size == 1;
         const bool small = rows * width <= LITTLE;
         Rows made = norm == nullptr ? from : small ? own.normed : normed;
-        char* space = small ? own.input : stack.input.as<char>();
-        const Input input = input_in(space, kind, rows, width, made.at, made.stride);
+        char* to = small ? own.input : space.input.as<char>();
+        const Input input = input_in(to, kind, rows, width, made.at, made.stride);
         const auto one = [&](int64_t m) {
             if (norm != nullptr) normalize(sizes, *norm, from[m], width, made[m]);
             convert(input, m, made[m], width);
@@ -309,7 +337,7 @@ private:
         }
     }
 
-    // The queries of a group of heads at one token, ready; its key and value kept.
+    // The queries of a group of heads at one token, ready, and its key; key and value are kept for later steps.
     void place(size_t l, int64_t t, int64_t group) {
         const AttentionPart& part = stack.layers[l].self;
         const int64_t r = row_of[t], position = before[r] + t - starts[r];
@@ -317,7 +345,8 @@ private:
         for (int h = 0; h < together; ++h) placed(row + (group * together + h) * size, part.query_norm, position, true);
         float* key = row + (sizes.heads + group) * size;
         placed(key, part.key_norm, position, true);
-        float* kept = past.at(l, past.rows[r][position], stack.entry()) + group * size;
+        if (!past.keeps) return;
+        float* kept = past.at(l, held[r][position], stack.entry()) + group * size;
         std::memcpy(kept, key, size * 4);
         std::memcpy(kept + sizes.groups * size, key + sizes.groups * size, size * 4);
     }
@@ -334,7 +363,7 @@ private:
     // Found once for all heads of a row that a thread takes.
     const float* const* entries_of(Own& own, size_t l, int64_t r) const {
         if (own.layer != int64_t(l) || own.row != r) {
-            const std::vector<int32_t>& row = past.rows[r];
+            const std::vector<int32_t>& row = held[r];
             own.entries.resize(row.size());
             for (size_t p = 0; p < row.size(); ++p) own.entries[p] = past.at(l, row[p], stack.entry());
             own.layer = int64_t(l), own.row = r;
@@ -343,16 +372,24 @@ private:
     }
 
     void attend_to_itself(Team& team, Own& own, size_t l) {
-        if (!single) {
+        const AttentionPart& part = stack.layers[l].self;
+        const bool placing = past.keeps || stack.places.cosines != nullptr || known(part.query_norm) || known(part.key_norm);
+        if (placing && !single) {
             team.share(tokens * sizes.groups, [&](int64_t i) { place(l, i / sizes.groups, i % sizes.groups); });
             team.meet();
         }
         team.share(step.rows * sizes.groups, [&](int64_t i) {
             const int64_t r = i / sizes.groups, group = i % sizes.groups;
-            if (single) place(l, r, group);
-            const float* const* entries = entries_of(own, l, r);
-            const auto keys = [=, offset = group * size](int64_t p) { return entries[p] + offset; };
-            attend(own, r, group, keys, int64_t(past.rows[r].size()), before[r], sight_of(l, group));
+            if (placing && single) place(l, r, group);
+            if (past.keeps) {
+                const float* const* entries = entries_of(own, l, r);
+                const auto keys = [=, offset = group * size](int64_t p) { return entries[p] + offset; };
+                attend(own, r, group, keys, int64_t(held[r].size()), before[r], sight_of(l, group));
+            } else {
+                const Rows made{projected[starts[r]] + (sizes.heads + group) * size, projected.stride};
+                const auto keys = [=](int64_t p) { return made[p]; };
+                attend(own, r, group, keys, step.lengths[r], 0, sight_of(l, group));
+            }
         });
         team.meet();
     }
@@ -365,7 +402,7 @@ private:
         team.meet();
         const float* kept = past.source->kept[l].as<float>();
         team.share(step.rows * sizes.groups, [&](int64_t i) {
-            const int64_t r = i / sizes.groups, group = i % sizes.groups, source = past.sources[r];
+            const int64_t r = i / sizes.groups, group = i % sizes.groups, source = sources[r];
             for (int64_t t = starts[r]; t < starts[r] + step.lengths[r]; ++t)
                 for (int h = 0; h < together; ++h)
                     placed(projected[t] + (group * together + h) * size, part.query_norm, 0, false);
@@ -380,10 +417,10 @@ private:
     template <class Keys>
     void attend(Own& own, int64_t r, int64_t group, const Keys& keys, int64_t count, int64_t position, const Sight& sight) {
         const int64_t first = starts[r], queries = step.lengths[r], head = group * together * size;
-        const int64_t apart = sizes.groups * size;
         if (queries > 2) {
-            attend_many(projected[first] + head, projected.stride, queries, together, size, keys, apart, count, position,
-                        sight, own.scores, mixed[first] + head, mixed.stride);
+            const auto many = rounds ? attend_many<Pairs, Keys> : attend_many<Singles, Keys>;
+            many(projected[first] + head, projected.stride, queries, together, size, keys, apart, count, position, sight,
+                 own.scores, mixed[first] + head, mixed.stride);
             return;
         }
         for (int64_t q = 0; q < queries; ++q)
@@ -419,31 +456,81 @@ private:
             from = transformed, width = transform->n;
             if (known(stack.ends.transform_norm)) norm = &stack.ends.transform_norm;
         }
-        const Linear& output = past.output != nullptr ? *past.output : *stack.ends.output;
+        const Linear& output = head_of(stack, past);
         const Input input = ready(team, own, from, rows, width, norm, output.kind, nullptr);
         spread(team, output, input, rows, {step.logits, output.n});
         team.meet();
     }
 };
 
+// The numbers of the entries of all new tokens, and pages for them where they are kept.
+void make_entries(Stack& stack, const Step& step) {
+    Past& past = *step.past;
+    for (int64_t r = 0; r < step.rows; ++r)
+        for (int64_t i = 0; i < step.lengths[r]; ++i) past.rows[r].push_back(int32_t(past.used++));
+    if (!past.keeps) return;
+    const int64_t pages = rounded_up(past.used, Past::PAGE) / Past::PAGE;
+    for (auto& layer : past.pages)
+        while (int64_t(layer.size()) < pages) layer.push_back(past.spare->take(Past::PAGE * stack.entry() * 4));
+}
+
+// Rows that threads take through all layers alone, without meeting, so that what is made on the way stays in their
+// caches; a single parcel if they had better walk together: where there is little to do for each, or too unequal.
+std::vector<Parcel> parcels_of(const Step& step) {
+    const int64_t tokens = std::accumulate(step.lengths, step.lengths + step.rows, int64_t(0));
+    const std::vector<Parcel> whole{{0, step.rows, 0, tokens}};
+    if (tokens < LEAST_ALONE * step.threads || (step.threads == 1 && tokens < 2 * ALONE)) return whole;
+    const int64_t enough = std::min(ALONE, (tokens + step.threads - 1) / step.threads);
+    std::vector<Parcel> parcels;
+    for (int64_t r = 0, before = 0; r < step.rows; before += step.lengths[r++]) {
+        if (parcels.empty() || parcels.back().tokens >= enough) parcels.push_back({r, 0, before, 0});
+        ++parcels.back().rows;
+        parcels.back().tokens += step.lengths[r];
+    }
+    std::vector<int64_t> taken(step.threads);  // by each thread, if the first one that is free takes the next parcel
+    for (const Parcel& parcel : parcels) *std::min_element(taken.begin(), taken.end()) += parcel.tokens;
+    const bool equal = *std::max_element(taken.begin(), taken.end()) * step.threads <= tokens * MOST_UNEQUAL;
+    return equal ? parcels : whole;
+}
+
 }  // namespace
 
 void run(Stack& stack, const Step& step) {
     std::lock_guard<std::mutex> hold(stack.in_use);
-    Run steps(stack, step);
-    Workers::all().run(int(step.threads), [&](Team& team, int number) { steps.walk(team, number); });
+    make_entries(stack, step);
+    if (int64_t(stack.spaces.size()) < step.threads) stack.spaces.resize(step.threads);
+    const std::vector<Parcel> parcels = parcels_of(step);
+    if (parcels.size() == 1) {
+        Run together(stack, stack.spaces[0], step, parcels[0], step.threads);
+        Workers::all().run(int(step.threads), [&](Team& team, int number) { together.walk(team, number); });
+        return;
+    }
+    std::atomic<bool> failed{false};
+    Workers::all().run(int(step.threads), [&](Team& team, int number) {
+        team.share(int64_t(parcels.size()), [&](int64_t i) {
+            try {
+                Team alone(1);
+                Run(stack, stack.spaces[number], step, parcels[i], 1).walk(alone, 0);
+            } catch (const std::exception&) {
+                failed = true;
+            }
+        });
+    });
+    if (failed) throw std::bad_alloc();
 }
 
 void read_source(Stack& stack, Source& source, const float* memory, int64_t threads) {
     const Sizes& sizes = stack.sizes;
     const int64_t tokens = source.starts.back() + source.lengths.back();
     std::lock_guard<std::mutex> hold(stack.in_use);
+    if (stack.spaces.empty()) stack.spaces.resize(1);
+    Block& room = stack.spaces[0].input;
     for (const LayerPart& part : stack.layers) {
         const Linear& map = *part.cross.key_value;
         source.kept.emplace_back(tokens * stack.entry() * 4);
         float* kept = source.kept.back().as<float>();
-        stack.input.reserve(input_size(map.kind, tokens, map.k));
-        const Input input = input_in(stack.input.as<char>(), map.kind, tokens, map.k, memory, sizes.d_model);
+        room.reserve(input_size(map.kind, tokens, map.k));
+        const Input input = input_in(room.as<char>(), map.kind, tokens, map.k, memory, sizes.d_model);
         const int64_t panels = (tokens + PANEL - 1) / PANEL;
         Workers::all().run(int(threads), [&](Team& team, int) {
             team.share(tokens, [&](int64_t t) { convert(input, t, memory + t * sizes.d_model, map.k); });

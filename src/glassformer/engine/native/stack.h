@@ -76,16 +76,20 @@ private:
     std::vector<Block> pages;
 };
 
+// Rows for everything on the way; grown when needed.
+struct Space {
+    Block stream, normed, projected, mixed, wide, active, top, transformed, input;
+    std::vector<Block> of_threads;
+};
+
 struct Stack {
     Sizes sizes;
     Ends ends;
     Places places{};
     std::vector<LayerPart> layers;
 
-    // Rows for everything on the way; grown when needed, one step at a time.
-    std::mutex in_use;
-    Block stream, normed, projected, mixed, wide, active, top, transformed, input;
-    std::vector<Block> private_space;
+    std::mutex in_use;          // one step at a time
+    std::vector<Space> spaces;  // one a thread; threads that walk together use the first
     std::shared_ptr<Spare> spare = std::make_shared<Spare>();
 
     int64_t entry() const { return 2 * sizes.groups * sizes.padded_head; }  // numbers of a key and a value
@@ -109,14 +113,15 @@ struct Past {
     std::shared_ptr<Spare> spare;  // the stack's
 
     std::vector<std::vector<int32_t>> rows;
-    std::vector<std::vector<Block>> pages;  // one list a layer; a run that keeps nothing has one for all
+    std::vector<std::vector<Block>> pages;  // one list a layer
+    bool keeps = true;                      // false: for one step alone, which reads keys and values where they were made
     int64_t used = 0;
     const Source* source = nullptr;
     std::vector<int32_t> sources;  // which source each row reads
     const Linear* output = nullptr;  // the head's rows that are asked for alone; null: all of them
 
     float* at(size_t layer, int32_t entry, int64_t size) const {
-        return pages[std::min(layer, pages.size() - 1)][entry / PAGE].as<float>() + entry % PAGE * size;
+        return pages[layer][entry / PAGE].as<float>() + entry % PAGE * size;
     }
 };
 

@@ -1,0 +1,71 @@
+"""Many texts at once, which each thread takes some of through all layers alone."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from glassformer.data.batch import Batch
+from glassformer.decoding.options import Decoding
+from glassformer.decoding.search import search
+from glassformer.engine.prepare import Precision, prepare
+from glassformer.model import Transformer
+
+from .models import CONFIGS, apart, model_of, question
+
+LENGTHS = (9, 30, 1, 16, 40, 2, 22) * 6  # 720 tokens, so that each of two threads has several parcels
+
+
+@pytest.fixture(params=[1, 2, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """So many, and whatever it was before again afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def prepared(model: Transformer, precision: Precision) -> None:
+    """Packed, and with as many threads as a large model has."""
+    prepare(model, precision)
+    model.twin.size = 2**40
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_many_texts_are_read_as_the_model_reads_them(name: str, threads: int, engine: None) -> None:
+    model = model_of(name)
+    asked = question(model, "right", lengths=LENGTHS)
+    with torch.inference_mode():
+        expected = model(**asked.inputs)
+        prepared(model, "float32")
+        assert apart(expected, model(**asked.inputs), asked.real) < 1e-5
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8", "int4"])
+def test_a_text_is_read_alike_alone_and_among_others(precision: Precision, threads: int, engine: None) -> None:
+    """Which texts share a parcel, and who takes it, is no part of the answer."""
+    model = model_of("labels")
+    prepared(model, precision)
+    asked = question(model, "right", lengths=LENGTHS)
+    with torch.inference_mode():
+        together = model(**asked.inputs)
+        for row, length in enumerate(LENGTHS[:7]):
+            alone = {name: each[row : row + 1, :length] for name, each in asked.inputs.items()}
+            assert torch.allclose(model(**alone), together[row : row + 1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["learned", "halves", "relative"])
+def test_many_rows_are_written_as_the_model_writes_them(name: str, threads: int, engine: None) -> None:
+    model = model_of(name)
+    lengths = LENGTHS[:28] if name == "learned" else LENGTHS
+    inputs = question(model, "right", lengths=lengths).inputs
+    batch = Batch(
+        source=inputs.get("source"),
+        source_mask=inputs.get("source_mask"),
+        target=inputs["target"][:, :8] if model.encoder is None else torch.full((len(lengths), 1), 2),
+    )
+    decoding = Decoding(num_beams=5, num_return_sequences=2, max_new_tokens=12)  # 140 or 210 rows at a time
+    expected = search(model, batch, decoding, ends=(2,))
+    prepared(model, "float32")
+    found = search(model, batch, decoding, ends=(2,))
+    assert [[each.ids for each in one] for one in found] == [[each.ids for each in one] for one in expected]
