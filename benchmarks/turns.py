@@ -11,12 +11,14 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PEERS = Path(__file__).parent / "peers"
+REST = 0.3  # seconds between two turns
 PACKAGES = ("torch", "transformers", "ctranslate2", "onnxruntime", "xllamacpp")
 
 
@@ -70,7 +72,8 @@ def start(contestant: Contestant) -> None:
 
 
 def turn(contestant: Contestant, clock: str) -> None:
-    """One run."""
+    """One run, when the threads of the one before have stopped looking for more to do."""
+    time.sleep(REST)
     contestant.process.stdin.write("go\n")
     contestant.process.stdin.flush()
     for line in contestant.process.stdout:

@@ -1,6 +1,8 @@
 """Many texts at once, which each thread takes some of through all layers alone."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,3 +71,24 @@ def test_many_rows_are_written_as_the_model_writes_them(name: str, threads: int,
     prepared(model, "float32")
     found = search(model, batch, decoding, ends=(2,))
     assert [[each.ids for each in one] for one in found] == [[each.ids for each in one] for one in expected]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say where threads may run")
+def test_other_threads_keep_off_the_core_of_the_one_who_calls(engine: None) -> None:
+    """On one core, two threads that wait for each other by looking are slower than one."""
+    cores = os.sched_getaffinity(0)
+    if len(cores) == 1:
+        pytest.skip("there is one core")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        model = model_of("labels")
+        prepared(model, "float32")
+        with torch.inference_mode():
+            for _ in range(20):  # at the first call the other thread may not have begun yet
+                model(**question(model, "right").inputs)
+        allowed = [os.sched_getaffinity(int(task.name)) for task in Path("/proc/self/task").iterdir()]
+    finally:
+        torch.set_num_threads(before)
+    assert any(each < cores and len(each) == len(cores) - 1 for each in allowed)
+    assert os.sched_getaffinity(0) == cores

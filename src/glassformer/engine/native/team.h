@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -14,6 +15,7 @@
 #include <vector>
 #include <immintrin.h>
 #include <sched.h>
+#include <sys/syscall.h>
 
 namespace glassformer {
 
@@ -80,13 +82,17 @@ public:
         while (int(made.size()) < threads - 1) {
             const int number = int(made.size()) + 1;
             try {
-                made.emplace_back([this, number] { wait_for_work(number); });
+                ids.push_back(std::make_unique<std::atomic<pid_t>>(0));
+                made.emplace_back([this, number, id = ids.back().get()] { wait_for_work(number, *id); });
             } catch (const std::system_error&) {  // the machine gives no more of them
+                ids.resize(made.size());
                 threads = number;
                 break;
             }
             made.back().detach();
+            avoided = -1;
         }
+        keep_workers_away();
         Team team(threads);
         std::function<void(int)> part = [&](int number) { work(team, number); };
         {
@@ -107,7 +113,25 @@ public:
 private:
     Workers() : owner(getpid()) {}
 
-    void wait_for_work(int number) {
+    // Threads that wait for one another by looking must not share a core. Where there are few, the scheduler may well wake
+    // a worker on the core of the one who calls, where it waits for a tick of the clock and then takes turns with it. So
+    // workers may run anywhere else; said again when the caller has moved.
+    void keep_workers_away() {
+        const int here = sched_getcpu();
+        if (here < 0 || here == avoided) return;
+        cpu_set_t others;
+        if (sched_getaffinity(0, sizeof others, &others) != 0) return;
+        CPU_CLR(here, &others);
+        avoided = here;
+        if (CPU_COUNT(&others) == 0) return;
+        for (const auto& id : ids) {
+            if (id->load(std::memory_order_acquire) == 0) avoided = -1;  // it has not begun yet
+            else sched_setaffinity(id->load(std::memory_order_relaxed), sizeof others, &others);
+        }
+    }
+
+    void wait_for_work(int number, std::atomic<pid_t>& id) {
+        id.store(pid_t(syscall(SYS_gettid)), std::memory_order_release);
         for (unsigned seen = generation_when_made;;) {
             for (int looks = 0; generation.load(std::memory_order_acquire) == seen && looks < IDLE_LOOKS; ++looks)
                 _mm_pause();
@@ -129,6 +153,8 @@ private:
     std::mutex busy, sleeping;
     std::condition_variable awake;
     std::vector<std::thread> made;
+    std::vector<std::unique_ptr<std::atomic<pid_t>>> ids;  // the system's names of them, as far as they have begun
+    int avoided = -1;                                      // the core that they keep away from
     std::function<void(int)>* current = nullptr;
     int wanted = 0;
     std::atomic<int> done{0};
