@@ -47,6 +47,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "output_transform": True,
         "embedding_size": 6,
     },
+    "wide-words": {
+        **READER,
+        "head": "masked-language-model",
+        "output_transform": True,
+        "embedding_size": 64,
+    },
     "rows": {**READER, "positions": "learned-relative", "head": "hidden"},
     "tags": {**READER, "head": "token-label", "labels": 4, "activation": "relu"},
     "span": {**READER, "head": "answer-span", "segments": 2},

@@ -1,7 +1,8 @@
 """Many texts at once, which each thread takes some of through all layers alone."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from ctypes import c_int64
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import torch
 from glassformer.data.batch import Batch
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.search import search
+from glassformer.engine.native import loaded
 from glassformer.engine.prepare import Precision, prepare
 from glassformer.model import Transformer
 
 from .models import CONFIGS, apart, model_of, question
 
-LENGTHS = (9, 30, 1, 16, 40, 2, 22) * 6  # 720 tokens, so that each of two threads has several parcels
+LENGTHS = (9, 30, 1, 16, 40, 2, 22) * 6  # 720 tokens
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -31,6 +33,21 @@ def prepared(model: Transformer, precision: Precision) -> None:
     """Packed, and with as many threads as a large model has."""
     prepare(model, precision)
     model.twin.size = 2**40
+
+
+def parcels(lengths: Sequence[int], threads: int) -> int:
+    """Into how many parcels texts of such lengths are taken apart."""
+    return int(loaded().parcels_run((c_int64 * len(lengths))(*lengths), len(lengths), threads))
+
+
+def test_what_is_taken_apart(engine: None) -> None:
+    assert [parcels(LENGTHS, threads) for threads in (1, 2, 3)] == [6, 6, 6], "the tests below need them"
+    assert parcels([1] * 140, 2) == 2, "rows of a search too"
+    assert parcels([128] * 32, 2) == 32
+    assert parcels([128] * 3, 2) == 1, "one would wait for the other"
+    assert parcels([300, 10, 10], 2) == 1
+    assert parcels([9, 30, 16], 2) == 1, "too little for each"
+    assert parcels([500], 1) == 1
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -71,6 +88,24 @@ def test_many_rows_are_written_as_the_model_writes_them(name: str, threads: int,
     prepared(model, "float32")
     found = search(model, batch, decoding, ends=(2,))
     assert [[each.ids for each in one] for one in found] == [[each.ids for each in one] for one in expected]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8", "int4"])
+def test_tokens_read_at_once_are_read_as_one_by_one(precision: Precision, engine: None) -> None:
+    """A text written with guesses read ahead has to be the text that is written without them, at every precision."""
+    model = model_of("rotary")
+    prepared(model, precision)
+    ids = question(model, "none").inputs["target"][:1]
+    with torch.inference_mode():
+        reader = model.twin.reader(None, None)
+        reader.read(ids[:, :3])
+        for token in ids[0, 3:].tolist():
+            reader.read_on([token])
+        singly = reader.logits
+        at_once = model.twin.reader(None, None)
+        at_once.read(ids[:, :3])
+        at_once.read_ahead(ids[0, 3:].tolist(), each=False)
+    assert (singly - at_once.logits).abs().max() < 1e-5 * singly.abs().max()
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not say where threads may run")

@@ -114,6 +114,7 @@ SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: wh
     "past_crop": (None, [c_void_p, c_void_p]),
     "step_run": (c_int64, [c_void_p, POINTER(Step)]),
     "weighing_run": (c_int64, [POINTER(Weighing)]),
+    "parcels_run": (c_int64, [c_void_p, c_int64, c_int64]),
     "activation_run": (c_int64, [c_int64, c_void_p, c_void_p, c_int64]),
 }
 
@@ -230,7 +231,7 @@ class NativeSource(Owned):
 
 
 class NativePast(Owned):
-    """What a stack has read, a row each; `keeps` False: for one run alone."""
+    """What a stack has read, a row each; `keeps` False: for one step alone."""
 
     def __init__(self, stack: NativeStack, rows: int, *, keeps: bool, source: NativeSource | None) -> None:
         made = loaded().past_new(stack.handle, rows, keeps, None if source is None else source.handle)

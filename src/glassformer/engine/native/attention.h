@@ -19,7 +19,8 @@ struct Sight {
 };
 
 // Scores of keys `first` to `end`, and around them up to whole vectors, become e^(scale * score) over that of the largest.
-// One over their sum is given back: whoever mixes values with them multiplies what comes out by it.
+// One over their sum is given back: whoever mixes values with them multiplies what comes out by it, and leaves the
+// numbers around the range alone. There is at least one key.
 inline float softmax(float* scores, int64_t first, int64_t end, float scale) {
     const int64_t start = first / WIDE * WIDE, stop = rounded_up(end, WIDE);
     for (int64_t p = start; p < first; ++p) scores[p] = -INFINITY;
@@ -162,21 +163,21 @@ void attend_many(const float* query, int64_t stride, int64_t queries, int heads,
     for (int h = 0; h < heads; ++h)
         for (int64_t start = 0; start < queries; start += MOST) {
             const int rows = int(std::min<int64_t>(MOST, queries - start));
-            const int64_t reach = sight.end(position + start + rows - 1, count);
+            const int64_t reach = sight.end(position + start + rows - 1, count), wide = rounded_up(reach, WIDE);
             const Number* asking = Format::rows(query + h * size + start * stride, stride, rows, size, rounded);
             multiply_block(Format::KIND, asking, Format::rows_apart(stride, size), rows, packed_keys, WIDE * size,
-                           int(rounded_up(reach, WIDE) / WIDE), size, scores, padded);
+                           int(wide / WIDE), size, scores, padded);
             float shares[MOST];
             for (int m = 0; m < rows; ++m) {
                 float* row = scores + m * padded;
                 const int64_t at = position + start + m, first = sight.first(at), end = sight.end(at, count);
                 shares[m] = weighed(row, first, end, at, sight, h);
                 std::fill(row, row + first, 0.0f);
-                std::fill(row + end, row + padded, 0.0f);
+                std::fill(row + end, row + wide, 0.0f);
             }
-            const Number* weights = Format::rows(scores, padded, rows, padded, rounded);
+            const Number* weights = Format::rows(scores, padded, rows, wide, rounded);
             float* to = mixed + h * size + start * mixed_stride;
-            multiply_block(Format::KIND, weights, Format::rows_apart(padded, padded), rows, packed_values, padded * WIDE,
+            multiply_block(Format::KIND, weights, Format::rows_apart(padded, wide), rows, packed_values, padded * WIDE,
                            int(size / WIDE), reach, to, mixed_stride);
             for (int m = 0; m < rows; ++m)
                 for (int64_t d = 0; d < size; d += WIDE)

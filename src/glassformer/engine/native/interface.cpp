@@ -132,6 +132,10 @@ int64_t weighing_run(const Weighing* weighing) {
     return guarded([&] { weigh(*weighing); });
 }
 
+int64_t parcels_run(const int64_t* lengths, int64_t rows, int64_t threads) {  // for the tests
+    return parcels(lengths, rows, threads);
+}
+
 int64_t activation_run(int64_t activation, const float* x, float* y, int64_t count) {  // for the tests
     for (int64_t i = 0; i < count; ++i) y[i] = activated(int(activation), splat(x[i]))[0];
     return 0;

@@ -105,8 +105,8 @@ struct Output {
 // One band of rows of W times rows `first` to `last` of x.
 void multiply(const Linear& linear, int64_t band, const Input& input, int64_t first, int64_t last, const Output& output);
 
-// The bare kernels on packed float32 or bfloat16, for attention: sums[m][block][16] of `blocks` blocks. x, its rows and
-// the blocks are counted in numbers of that kind.
+// The bare kernels on packed float32 or, where the processor multiplies it, bfloat16, for attention: sums[m][block][16] of
+// `blocks` blocks. x, its rows and the blocks are counted in numbers of that kind.
 void multiply_block(Kind kind, const void* x, int64_t x_stride, int rows, const void* packed, int64_t block_stride,
                     int blocks, int64_t k, float* sums, int64_t sums_stride);
 

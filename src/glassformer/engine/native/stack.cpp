@@ -85,7 +85,7 @@ public:
             tokens += step.lengths[r];
             longest = std::max(longest, int64_t(held[r].size()));
         }
-        single = tokens == step.rows;
+        single = std::all_of(step.lengths, step.lengths + step.rows, [](int64_t length) { return length == 1; });
         make_room();
     }
 
@@ -109,7 +109,9 @@ private:
     const int64_t apart = sizes.groups * size;  // from a key to its value
     int64_t tokens = 0, longest = 0, sources_longest = 0;
     bool single;  // one new token in each row
-    const bool rounds = stack.layers.front().self.output->kind != FLOAT32;  // what attention multiplies, as maps do
+    // Whether attention multiplies rounded numbers, as the maps do; not where more may follow, which has to be the same
+    // whether it is read token by token or at once.
+    const bool rounds = !past.keeps && stack.layers.front().self.output->kind != FLOAT32;
     std::vector<int64_t> starts, before, row_of;
     Rows x, normed, projected, mixed, wide, active, top, transformed;
     std::vector<Own> owned;
@@ -150,7 +152,7 @@ private:
         wide = rows_in(space.wide, tokens, wide_width);
         active = rows_in(space.active, tokens, sizes.gated ? wide_width / 2 : 1);
         top = rows_in(space.top, tokens, sizes.d_model);
-        transformed = rows_in(space.transformed, tokens, sizes.d_model);
+        transformed = rows_in(space.transformed, tokens, std::max(sizes.d_model, sizes.embedding_width));
         space.input.reserve(input_bytes);
         if (past.source != nullptr)
             for (const int64_t length : past.source->lengths) sources_longest = std::max(sources_longest, length);
@@ -463,43 +465,50 @@ private:
     }
 };
 
-// The numbers of the entries of all new tokens, and pages for them where they are kept.
-void make_entries(Stack& stack, const Step& step) {
+// The numbers of the entries of all new tokens.
+void make_entries(const Step& step) {
     Past& past = *step.past;
+    for (int64_t r = 0; r < step.rows; ++r) past.rows[r].reserve(past.rows[r].size() + step.lengths[r]);
     for (int64_t r = 0; r < step.rows; ++r)
         for (int64_t i = 0; i < step.lengths[r]; ++i) past.rows[r].push_back(int32_t(past.used++));
-    if (!past.keeps) return;
-    const int64_t pages = rounded_up(past.used, Past::PAGE) / Past::PAGE;
+}
+
+void make_pages(Stack& stack, Past& past) {
+    const int64_t pages = past.keeps ? rounded_up(past.used, Past::PAGE) / Past::PAGE : 0;
     for (auto& layer : past.pages)
         while (int64_t(layer.size()) < pages) layer.push_back(past.spare->take(Past::PAGE * stack.entry() * 4));
 }
 
+// As if the step had not been: what was not made must not be read.
+void forget(const Step& step) {
+    Past& past = *step.past;
+    for (int64_t r = 0; r < step.rows; ++r) {
+        past.rows[r].resize(past.rows[r].size() - step.lengths[r]);
+        past.used -= step.lengths[r];
+    }
+}
+
 // Rows that threads take through all layers alone, without meeting, so that what is made on the way stays in their
 // caches; a single parcel if they had better walk together: where there is little to do for each, or too unequal.
-std::vector<Parcel> parcels_of(const Step& step) {
-    const int64_t tokens = std::accumulate(step.lengths, step.lengths + step.rows, int64_t(0));
-    const std::vector<Parcel> whole{{0, step.rows, 0, tokens}};
-    if (tokens < LEAST_ALONE * step.threads || (step.threads == 1 && tokens < 2 * ALONE)) return whole;
-    const int64_t enough = std::min(ALONE, (tokens + step.threads - 1) / step.threads);
+std::vector<Parcel> parcels_of(const int64_t* lengths, int64_t rows, int64_t threads) {
+    const int64_t tokens = std::accumulate(lengths, lengths + rows, int64_t(0));
+    const std::vector<Parcel> whole{{0, rows, 0, tokens}};
+    if (tokens < LEAST_ALONE * threads || (threads == 1 && tokens < 2 * ALONE)) return whole;
+    const int64_t wanted = rounded_up((tokens + ALONE - 1) / ALONE, threads);  // as many for each thread
     std::vector<Parcel> parcels;
-    for (int64_t r = 0, before = 0; r < step.rows; before += step.lengths[r++]) {
-        if (parcels.empty() || parcels.back().tokens >= enough) parcels.push_back({r, 0, before, 0});
+    for (int64_t r = 0, before = 0; r < rows; before += lengths[r++]) {
+        if (before * wanted >= int64_t(parcels.size()) * tokens) parcels.push_back({r, 0, before, 0});
         ++parcels.back().rows;
-        parcels.back().tokens += step.lengths[r];
+        parcels.back().tokens += lengths[r];
     }
-    std::vector<int64_t> taken(step.threads);  // by each thread, if the first one that is free takes the next parcel
+    std::vector<int64_t> taken(threads);  // by each thread, if the first one that is free takes the next parcel
     for (const Parcel& parcel : parcels) *std::min_element(taken.begin(), taken.end()) += parcel.tokens;
-    const bool equal = *std::max_element(taken.begin(), taken.end()) * step.threads <= tokens * MOST_UNEQUAL;
+    const bool equal = *std::max_element(taken.begin(), taken.end()) * threads <= tokens * MOST_UNEQUAL;
     return equal ? parcels : whole;
 }
 
-}  // namespace
-
-void run(Stack& stack, const Step& step) {
-    std::lock_guard<std::mutex> hold(stack.in_use);
-    make_entries(stack, step);
-    if (int64_t(stack.spaces.size()) < step.threads) stack.spaces.resize(step.threads);
-    const std::vector<Parcel> parcels = parcels_of(step);
+void walk(Stack& stack, const Step& step) {
+    const std::vector<Parcel> parcels = parcels_of(step.lengths, step.rows, step.threads);
     if (parcels.size() == 1) {
         Run together(stack, stack.spaces[0], step, parcels[0], step.threads);
         Workers::all().run(int(step.threads), [&](Team& team, int number) { together.walk(team, number); });
@@ -517,6 +526,25 @@ void run(Stack& stack, const Step& step) {
         });
     });
     if (failed) throw std::bad_alloc();
+}
+
+}  // namespace
+
+int64_t parcels(const int64_t* lengths, int64_t rows, int64_t threads) {
+    return int64_t(parcels_of(lengths, rows, threads).size());
+}
+
+void run(Stack& stack, const Step& step) {
+    std::lock_guard<std::mutex> hold(stack.in_use);
+    if (int64_t(stack.spaces.size()) < step.threads) stack.spaces.resize(step.threads);
+    make_entries(step);
+    try {
+        make_pages(stack, *step.past);
+        walk(stack, step);
+    } catch (...) {
+        forget(step);
+        throw;
+    }
 }
 
 void read_source(Stack& stack, Source& source, const float* memory, int64_t threads) {

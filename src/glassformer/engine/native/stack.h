@@ -136,6 +136,7 @@ struct Step {
 };
 
 void run(Stack& stack, const Step& step);
+int64_t parcels(const int64_t* lengths, int64_t rows, int64_t threads);  // how many a step is taken apart into
 void read_source(Stack& stack, Source& source, const float* memory, int64_t threads);
 
 void normalize(const Sizes& sizes, const NormPart& norm, const float* x, int64_t size, float* y);
