@@ -76,8 +76,9 @@ inline void times_int8(const Input& in, int64_t first, const char* w, int64_t st
     constexpr int QUADS = GROUP8 / 4;
     for (int64_t g = 0; g < groups; ++g) {
         Ints whole[ROWS][BLOCKS];
-        for (int m = 0; m < ROWS; ++m)
-            for (int b = 0; b < BLOCKS; ++b) whole[m][b] = splat(in.moved[(first + m) * in.groups + g]);
+        const int32_t* moved = in.moved + first * in.groups + g;
+        for (int m = 0; m < ROWS; ++m, moved = next(moved, in.groups))
+            for (int b = 0; b < BLOCKS; ++b) whole[m][b] = splat(*moved);
         const Quad* x = reinterpret_cast<const Quad*>(in.numbers + first * in.stride) + g * QUADS;
         const int64_t stride = in.stride / int64_t(sizeof(Quad));
         for (int i = 0; i < QUADS; ++i) {
@@ -87,8 +88,9 @@ inline void times_int8(const Input& in, int64_t first, const char* w, int64_t st
             for (int m = 0; m < ROWS; ++m, row = next(row, stride))
                 for (int b = 0; b < BLOCKS; ++b) whole[m][b] = dotted(whole[m][b], v[b], *row);
         }
-        for (int m = 0; m < ROWS; ++m) {
-            const Floats scale = splat(in.scales[(first + m) * in.groups + g]);
+        const float* scales = in.scales + first * in.groups + g;
+        for (int m = 0; m < ROWS; ++m, scales = next(scales, in.groups)) {
+            const Floats scale = splat(*scales);
             for (int b = 0; b < BLOCKS; ++b) sums[m][b] += scale * __builtin_convertvector(whole[m][b], Floats);
         }
     }
@@ -102,8 +104,9 @@ inline void times_int4(const Input& in, int64_t first, const char* w, int64_t st
         for (int half = 0; half < 2; ++half) {
             const int64_t g = 2 * u + half;
             Ints whole[ROWS][BLOCKS];
-            for (int m = 0; m < ROWS; ++m)
-                for (int b = 0; b < BLOCKS; ++b) whole[m][b] = splat(in.moved[(first + m) * in.groups + g]);
+            const int32_t* moved = in.moved + first * in.groups + g;
+            for (int m = 0; m < ROWS; ++m, moved = next(moved, in.groups))
+                for (int b = 0; b < BLOCKS; ++b) whole[m][b] = splat(*moved);
             const Quad* x = reinterpret_cast<const Quad*>(in.numbers + first * in.stride) + g * QUADS;
             const int64_t stride = in.stride / int64_t(sizeof(Quad));
             for (int i = 0; i < QUADS / 2; ++i) {
@@ -123,27 +126,33 @@ inline void times_int4(const Input& in, int64_t first, const char* w, int64_t st
             for (int b = 0; b < BLOCKS; ++b) {
                 const Ints both = load<Ints>(w + b * step + u * UNIT + 8 * 64);
                 const Floats own = (Floats)(half ? both & int32_t(0xffff0000) : both << 16);
-                for (int m = 0; m < ROWS; ++m)
-                    sums[m][b] += own * splat(in.scales[(first + m) * in.groups + g]) *
-                                  __builtin_convertvector(whole[m][b], Floats);
+                const float* scales = in.scales + first * in.groups + g;
+                for (int m = 0; m < ROWS; ++m, scales = next(scales, in.groups))
+                    sums[m][b] += own * splat(*scales) * __builtin_convertvector(whole[m][b], Floats);
             }
         }
 }
 
 // ---------------------------------------------------------------- sums become outputs
 
-inline void written(const Linear& linear, int64_t block, int64_t m, Floats sums, const Output& out) {
+// Block `block` of W, the b-th of those that were multiplied, and rows of x from `first`.
+template <int KIND, int ROWS, int BLOCKS>
+inline void written(const Linear& linear, int64_t block, int b, const Floats (&sums)[ROWS][BLOCKS], int64_t first,
+                    const Output out) {
     const int64_t n = block * WIDE, left = linear.n - n;
     if (left <= 0) return;
-    if (linear.kind == INT8) sums *= load<Floats>(linear.scales.as<float>() + n);
-    sums = activated(out.activation, sums + load<Floats>(linear.biases.as<float>() + n));
-    float* y = out.y + m * out.stride + n;
-    const float* residual = out.residual == nullptr ? nullptr : out.residual + m * out.residual_stride + n;
-    if (left >= WIDE) {
-        store(y, residual == nullptr ? sums : sums + load<Floats>(residual));
-        return;
+    const Floats bias = load<Floats>(linear.biases.as<float>() + n);
+    Floats scale = {};
+    if constexpr (KIND == INT8) scale = load<Floats>(linear.scales.as<float>() + n);
+    for (int m = 0; m < ROWS; ++m) {
+        const Floats made = activated(out.activation, KIND == INT8 ? sums[m][b] * scale + bias : sums[m][b] + bias);
+        float* y = out.y + (first + m) * out.stride + n;
+        const float* residual = out.residual == nullptr ? nullptr : out.residual + (first + m) * out.residual_stride + n;
+        if (left >= WIDE)
+            store(y, residual == nullptr ? made : made + load<Floats>(residual));
+        else
+            for (int i = 0; i < left; ++i) y[i] = residual == nullptr ? made[i] : made[i] + residual[i];
     }
-    for (int i = 0; i < left; ++i) y[i] = residual == nullptr ? sums[i] : sums[i] + residual[i];
 }
 
 template <int KIND, int ROWS>
@@ -151,7 +160,9 @@ void band_of_rows(const Linear& linear, int64_t band, const Input& in, int64_t f
     constexpr int BLOCKS = blocks_for(ROWS, KIND >= INT8 ? 2 : 1);
     for (int64_t block = band * 4; block < band * 4 + 4 && block * WIDE < linear.n; block += BLOCKS) {
         const char* w = linear.weights.as<char>() + block * linear.stride;
-        Floats sums[ROWS][BLOCKS] = {};
+        Floats sums[ROWS][BLOCKS];  // set one by one: the compiler would clear a whole array in memory, not in registers
+        for (int m = 0; m < ROWS; ++m)
+            for (int b = 0; b < BLOCKS; ++b) sums[m][b] = splat(0.0f);
         if constexpr (KIND == FLOAT32)
             times_float32<ROWS, BLOCKS>(reinterpret_cast<const float*>(in.numbers + first * in.stride), in.stride / 4, w,
                                         linear.stride, linear.k, sums);
@@ -161,8 +172,7 @@ void band_of_rows(const Linear& linear, int64_t band, const Input& in, int64_t f
             times_int8<ROWS, BLOCKS>(in, first, w, linear.stride, in.groups, sums);
         else
             times_int4<ROWS, BLOCKS>(in, first, w, linear.stride, in.groups / 2, sums);
-        for (int m = 0; m < ROWS; ++m)
-            for (int b = 0; b < BLOCKS; ++b) written(linear, block + b, first + m, sums[m][b], out);
+        for (int b = 0; b < BLOCKS; ++b) written<KIND>(linear, block + b, b, sums, first, out);
     }
 }
 
