@@ -1,5 +1,6 @@
 """Names in texts, against the token-classification pipeline of `transformers` and against seqeval."""
 
+import json
 import random
 import warnings
 from pathlib import Path
@@ -112,6 +113,33 @@ def test_it_prints_as_the_text_with_its_names_in_brackets(tmp_path: Path) -> Non
         assert "".join(piece for piece, _ in answer.pieces()) == answer.text
         assert str(answer).count("[") == len(answer.entities) + answer.text.count("[")
     assert str(Entities(text="so", entities=(), tags=())) == "so"
+
+
+# ------------------------------------------------------------------ capitals
+
+
+def test_capitals_are_segment_1(tmp_path: Path) -> None:
+    """A published model that is told of them, against transformers given the same segments."""
+    published, _ = bert(tmp_path, CLASS, **labels(*BIO))
+    config = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "capitals": True}), "utf-8")
+    text = "Angela Merkel visited \u00c9VORA, mcDonald"
+    model = gf.load(tmp_path)
+    (encoding,) = model.task.encoded([text])
+    assert sum(encoding.segments) >= 3
+    assert encoding.segments[0] == encoding.segments[-1] == 0
+    for (start, end), segment in zip(encoding.offsets, encoding.segments, strict=True):
+        assert segment == text[start:end][:1].isupper()
+    with torch.no_grad():
+        ids, segments = torch.tensor([encoding.ids]), torch.tensor([encoding.segments])
+        expected = published(input_ids=ids, token_type_ids=segments).logits[0, 1:-1].softmax(-1)
+        without = published(input_ids=ids).logits[0, 1:-1].softmax(-1)
+    (found,) = model.task.probabilities(model.transformer, [encoding], [text], None, None)
+    assert torch.allclose(found, expected, rtol=0, atol=1e-9)
+    assert not torch.allclose(found, without, rtol=0, atol=1e-3)
+    run = model.task.run(model.transformer, text)
+    assert run.batch.segments is not None
+    assert run.batch.segments.tolist() == [encoding.segments]
 
 
 # ------------------------------------------------------------------ words that are cut already

@@ -211,6 +211,55 @@ def test_a_trained_model_is_fine_tuned(name: str, trained: Path, data: Path, tmp
     assert gf.load(tmp_path / "run" / "best").checkpoint.family == "bert"
 
 
+def test_capitals_are_told_where_the_vocabulary_has_none(data: Path, tmp_path: Path) -> None:
+    """The same words are a name with a capital and none without: nothing but capitals tells them apart."""
+    words = ("rose", "mark", "grace", "bill")
+    lines = [f"we\tO\nsaw\tO\n{word.title()}\tB-PER\n\nwe\tO\nsaw\tO\n{word}\tO\n\n" for word in words * 4]
+    (data / "train.conll").write_text("".join(lines), "utf-8")
+    vocabulary = {"kind": "wordpiece", "vocab_size": 90, "lowercase": True}
+    reached, places = {}, {}
+    for capitals in (False, True):
+        values = recipe_of("tagging", max_steps=60, evaluate_every=60).to_dict()
+        table = {**values["data"], "capitals": capitals}
+        recipe = Recipe.from_dict({**values, "data": table, "tokenizer": vocabulary})
+        records = list(run_recipe(recipe, [str(data)], tmp_path / str(capitals)))
+        reached[capitals] = evaluations(records)[-1]["f1"]
+        places[capitals] = tmp_path / str(capitals) / "best"
+    assert reached[True] == 100 > reached[False]
+
+    model = gf.load(places[True])
+    assert [one.text for one in model("we saw Rose").entities] == ["Rose"]
+    assert not model("we saw rose").entities
+    model.save_pretrained(tmp_path / "again")
+    assert gf.load(tmp_path / "again")("we saw Rose") == model("we saw Rose")
+    assert gf.load(places[False])("we saw Rose").tags == gf.load(places[False])("we saw rose").tags
+
+
+def test_an_adapter_keeps_that_capitals_are_told(trained: Path, data: Path, tmp_path: Path) -> None:
+    write(data, "tagging")
+    tuning = {"method": "lora", "rank": 2, "targets": ["*attention.*"]}
+    values = tuned("tagging", trained, tuning, max_steps=2).to_dict()
+    for capitals in (False, True):
+        recipe = Recipe.from_dict({**values, "data": {**values["data"], "capitals": capitals}})
+        list(run_recipe(recipe, [str(data)], tmp_path / str(capitals)))
+        assert gf.load(tmp_path / str(capitals) / "best").task.capitals == capitals
+
+
+def test_capitals_need_two_segments_and_words(data: Path, tmp_path: Path) -> None:
+    write(data, "tagging")
+    values = recipe_of("tagging").to_dict()
+    model = {**values["model"], "family": "distilbert"}
+    list(run_recipe(Recipe.from_dict({**values, "model": model}), [str(data)], tmp_path / "one"))
+    start = {"model": {"start": str(tmp_path / "one" / "best")}, "tokenizer": {}}
+    told = {**values["data"], "capitals": True}
+    with pytest.raises(InputError, match="knows 0 segments; start from one with two"):
+        prepare(Recipe.from_dict({**values, **start, "data": told}), [str(data)], tmp_path / "two")
+    values = recipe_of("classification").to_dict()
+    recipe = Recipe.from_dict({**values, "data": {**values["data"], "capitals": True}})
+    with pytest.raises(InputError, match=r"\[data\] capitals is True and asks for a label for each word"):
+        prepare(recipe, [str(data)], tmp_path / "three")
+
+
 def test_a_trained_translator_learns_on(data: Path, tmp_path: Path) -> None:
     write(data, "translation")
     list(run_recipe(recipe_of("translation"), [str(data)], tmp_path / "first"))

@@ -16,6 +16,7 @@ BESIDES = (  # what config.json says beside them, for tasks and for other progra
     "prefix",
     "no_answer",
     "no_answer_threshold",
+    "capitals",
     "transformers_version",
 )
 

@@ -95,7 +95,7 @@ def classified(task: Classification, model: Transformer, text: Text, asked: Aske
 def tagged(task: Tagging, model: Transformer, text: Text, asked: Asked) -> Question:
     """A label's logit at the first token of a word; where none is named, that of the first name."""
     plain = single(text, "names are found in")
-    (whole,) = encoded(task.tokenizer, [plain], None)
+    (whole,) = task.encoded([plain])
     encoding = windows(whole, model.config.limit)[0].encoding
     batch, found = batch_of(model, task.tokenizer, [encoding]), words(plain, encoding.offsets, encoding.places(0))
     places = [word.places[0] for word in found]

@@ -415,7 +415,7 @@ def task_of(
         "generation": lambda: Generation.published(tokenizer, checkpoint.generation, raw),
         "filling": lambda: Filling(tokenizer),
         "classification": lambda: Classification.published(tokenizer, labels, raw),
-        "tagging": lambda: Tagging(tokenizer, labels),
+        "tagging": lambda: Tagging.published(tokenizer, labels, raw),
         "answering": lambda: Answering.published(tokenizer, raw),
         "hidden": lambda: Hidden(tokenizer),
     }

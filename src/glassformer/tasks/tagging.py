@@ -1,7 +1,7 @@
 """Tagging: a text in, the names in it out, each with its kind and the characters it stands at."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
@@ -14,7 +14,7 @@ from glassformer.errors import InputError
 from glassformer.glass.conclusion.entities import Name, Tagged, TokenLabels, WordLabel
 from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
-from glassformer.tasks.reading import encoded, in_order, read, run_of, single, window_of
+from glassformer.tasks.reading import in_order, read, run_of, single, window_of
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import Window, windows
@@ -110,13 +110,30 @@ class Scheme:
 
 
 class Tagging:
-    """Devlin et al. 2019, section 5.3: a word's first token decides its label."""
+    """Devlin et al. 2019, section 5.3: a word's first token decides its label.
 
-    def __init__(self, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
-        self.tokenizer, self.labels = tokenizer, tuple(labels)
+    With `capitals` the encoder is told which tokens begin with a capital letter, as segment 1: where the vocabulary is
+    of small letters alone, it would not know. Collobert et al. 2011, section 4.5, tell theirs of capitals beside the
+    words too.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, labels: Sequence[str], *, capitals: bool = False) -> None:
+        self.tokenizer, self.labels, self.capitals = tokenizer, tuple(labels), capitals
         self.scheme = Scheme(labels)
         read = [self.scheme.read(label)[1] for label in labels if label != OUTSIDE]
         self.kinds = tuple(dict.fromkeys(read))  # of entities, in the labels' order
+
+    @classmethod
+    def published(cls, tokenizer: Tokenizer, labels: Sequence[str], raw: Mapping[str, Any]) -> "Tagging":
+        """As config.json says."""
+        return cls(tokenizer, labels, capitals=raw.get("capitals") is True)
+
+    def encoded(self, texts: Sequence[str]) -> list[Encoding]:
+        """Texts as tokens, and what the encoder is told of each."""
+        encodings = self.tokenizer.encode_batch(texts)
+        if not self.capitals:
+            return encodings
+        return [capitalized(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
 
     def answer(
         self,
@@ -135,7 +152,7 @@ class Tagging:
         if aggregation not in AGGREGATIONS:
             raise InputError(f"aggregation is {aggregation!r}; expected one of {', '.join(AGGREGATIONS)}")
         plain = [single(text, "names are found in") for text in texts]
-        encodings = encoded(self.tokenizer, plain, None)
+        encodings = self.encoded(plain)
         found = self.probabilities(model, encodings, plain, window, stride)
         return [
             self.entities(text, encoding, rows, aggregation)
@@ -145,7 +162,7 @@ class Tagging:
     def words(self, model: Transformer, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """A label for each word of sentences that are cut into words already, for evaluation."""
         texts, starts = zip(*map(joined, sentences), strict=True) if sentences else ((), ())
-        encodings = self.tokenizer.encode_batch(texts)
+        encodings = self.encoded(texts)
         found = self.probabilities(model, encodings, texts, None, None)
         missing = OUTSIDE if OUTSIDE in self.labels else self.labels[0]  # for a word that has no token
         labelled = []
@@ -228,7 +245,7 @@ class Tagging:
         """The runs of all windows of a text."""
         plain, options = single(text, "names are found in"), {"window": window, "stride": stride}
         (answer,) = self.answer(model, [plain], aggregation=aggregation, **options)
-        (encoding,) = encoded(self.tokenizer, [plain], None)
+        (encoding,) = self.encoded([plain])
         (rows,) = self.probabilities(model, [encoding], [plain], window, stride)
         lot = windows(encoding, window_of(model.config, window), stride)
         places = [
@@ -289,6 +306,12 @@ class Tagging:
                 for (kind, first, behind), one in zip(spans, answer.entities, strict=True)
             ),
         )
+
+
+def capitalized(encoding: Encoding, text: str) -> Encoding:
+    """Segment 1 for each of a text's tokens that begins with a capital letter."""
+    begins = [text[start:end].lstrip()[:1] for start, end in encoding.offsets]
+    return replace(encoding, segments=[int(letter.isupper()) for letter in begins])
 
 
 def joined(sentence: Sequence[str]) -> tuple[str, list[int]]:

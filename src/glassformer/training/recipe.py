@@ -46,6 +46,10 @@ class DataTable(Reading):
         False,
     )
     only: tuple[str, ...] = option("labels: examples that have any other label are left out", ())
+    capitals: bool = option(
+        "tagging: tell the encoder, as segment 1, which tokens begin with a capital, for a vocabulary without any",
+        False,
+    )
     source_language: str | None = option("translation by a model of many languages: what the sources are in", None)
     target_language: str | None = option("the same of what is written", None)
     max_length: int = option(

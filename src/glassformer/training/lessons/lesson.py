@@ -25,12 +25,14 @@ OPTIONAL: Mapping[str, tuple[Any, str]] = {  # table and name -> what it is wher
     "training.class_weights": ("none", "one label for a text or a word"),
     "training.bpe_dropout_source": (0.0, "texts that are cut anew in every epoch"),
     "training.bpe_dropout_target": (0.0, "texts that are cut anew in every epoch"),
+    "data.capitals": (False, "a label for each word"),
     "data.source_language": (None, "a text that is written from another"),
     "data.target_language": (None, "a text that is written from another"),
 }
 ONE_CHOICE = frozenset({"training.label_smoothing", "training.r_drop"})  # of a loss of one choice at a time
 LABELLED = ONE_CHOICE | {"training.class_weights"}
-WRITTEN = frozenset(OPTIONAL) - LABELLED | ONE_CHOICE
+WORDS = LABELLED | {"data.capitals"}
+WRITTEN = frozenset(OPTIONAL) - WORDS | ONE_CHOICE
 NOTHING = frozenset[str]()
 
 

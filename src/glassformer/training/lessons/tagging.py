@@ -1,6 +1,7 @@
 """Tagging: a label for each word, learnt at the word's first token."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,13 +9,15 @@ from torch import Tensor
 from glassformer.data.batch import IGNORE
 from glassformer.data.batches import ExampleBatches
 from glassformer.data.examples import TaggedSentence
+from glassformer.errors import InputError
 from glassformer.evaluation.tagging import FIGURES, evaluate
 from glassformer.model import Transformer
+from glassformer.pretrained import Checkpoint
 from glassformer.tasks.tagging import OUTSIDE, Tagging, firsts, joined
-from glassformer.text.tokenizer import Encoding
+from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
-from glassformer.training.lessons.lesson import LABELLED, Lesson, numbered
+from glassformer.training.lessons.lesson import WORDS, Lesson, numbered
 from glassformer.training.loss import Objective, balanced
 from glassformer.training.recipe import Recipe
 
@@ -44,7 +47,32 @@ class TaggingLesson(Lesson[TaggedSentence]):
     @classmethod
     def takes(cls, recipe: Recipe) -> frozenset[str]:
         """Every word has one label."""
-        return LABELLED
+        return WORDS
+
+    @classmethod
+    def decided(cls, recipe: Recipe) -> dict[str, Any]:
+        """Capitals are a segment."""
+        return {"segments": 2} if recipe.data.capitals else {}
+
+    @classmethod
+    def described(cls, recipe: Recipe, examples: Sequence[TaggedSentence]) -> dict[str, Any]:
+        """Whoever uses the model tells it of capitals too."""
+        capitals = {"capitals": True} if recipe.data.capitals else {}
+        return {**super().described(recipe, examples), **capitals}
+
+    @property
+    def task(self) -> Tagging:
+        """What is learnt."""
+        return Tagging(self.tokenizer, self.labels, capitals=self.recipe.data.capitals)
+
+    def prepare(self, checkpoint: Checkpoint, source_tokenizer: Tokenizer | None) -> None:
+        """Refuse an encoder that cannot be told of capitals."""
+        segments = checkpoint.transformer.config.segments
+        if self.recipe.data.capitals and segments < 2:
+            raise InputError(
+                f"[data] capitals are told as segment 1, and this encoder knows {segments} segments; "
+                "start from one with two, as BERT is, or leave capitals out"
+            )
 
     def batches(
         self, model: Transformer, examples: Sequence[TaggedSentence], *, seed: int | None
@@ -59,7 +87,7 @@ class TaggingLesson(Lesson[TaggedSentence]):
         """A sentence's tokens and their labels: the tag's number at a word's first token, elsewhere nothing."""
         known = {label: number for number, label in enumerate(self.labels)}
         text, starts = joined(example.words)
-        encoding = self.tokenizer.encode(text)
+        (encoding,) = self.task.encoded([text])
         whole = [IGNORE] * len(encoding)
         tags = numbered(example.tags, known, f"the sentence {text[:30]!r}")
         for place, tag in zip(firsts(text, starts, encoding), tags, strict=True):
@@ -86,4 +114,4 @@ class TaggingLesson(Lesson[TaggedSentence]):
 
     def measure(self, model: Transformer, examples: Sequence[TaggedSentence]) -> Mapping[str, float]:
         """Entity F1 and its kin."""
-        return evaluate(Tagging(self.tokenizer, self.labels), model, examples)
+        return evaluate(self.task, model, examples)
