@@ -26,7 +26,7 @@ def main() -> None:
                     f"glassformer {kind}",
                     "ours",
                     {**told, "work": "write", "model": folder, "precision": kind, "start": made.START},
-                    floor=size * arguments.bandwidth * 1e9 / (READ_EACH_STEP * bits / 8),
+                    reads=READ_EACH_STEP * bits / 8 / size,
                 )
                 for kind, bits in BITS.items()
             ]

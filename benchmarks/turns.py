@@ -29,7 +29,8 @@ class Contestant:
     name: str
     script: str
     told: dict[str, Any]
-    floor: float | None = None  # what the memory's speed allows, in the row's unit a second
+    floor: float | None = None  # what the machine allows, in the row's unit a second
+    reads: float | None = None  # bytes that must come from the memory for each of these: a floor that the race measures
     process: Any = None
     speeds: list[float] = field(default_factory=list)
 
@@ -41,7 +42,7 @@ def options(says: str) -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a machine in use")
     parser.add_argument("--only", nargs="*", default=[], help="parts of names of contestants")
-    parser.add_argument("--bandwidth", type=float, default=46.0, help="GB/s that the memory gives all threads")
+    parser.add_argument("--bandwidth", type=float, help="GB/s that the memory gives all threads; by default measured")
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/made"), help="where models are made")
     parser.add_argument("--json", type=Path)
     return parser
@@ -53,7 +54,7 @@ def alone(contestants: list[Contestant], name: str) -> list[Contestant]:
     if found.told["threads"] == 1:
         return []
     program, kind = name.split()
-    return [Contestant(f"{program} alone {kind}", found.script, {**found.told, "threads": 1}, found.floor)]
+    return [Contestant(f"{program} alone {kind}", found.script, {**found.told, "threads": 1}, found.floor, found.reads)]
 
 
 def start(contestant: Contestant) -> None:
@@ -88,15 +89,24 @@ def race(row: str, unit: str, contestants: list[Contestant], arguments: argparse
     chosen = [
         each for each in contestants if not arguments.only or any(part in each.name for part in arguments.only)
     ]
-    for each in chosen:
+    memory = Contestant("memory", "memory", {"threads": arguments.threads})
+    measured = any(each.reads for each in chosen) and arguments.bandwidth is None
+    running = [*chosen, memory] if measured else chosen
+    for each in running:
         start(each)
     for _ in range(arguments.rounds):
-        for each in chosen:
+        for each in running:
             turn(each, arguments.clock)
-    for each in chosen:
+    for each in running:
         each.process.stdin.close()
         each.process.kill()
+    bandwidth = statistics.median(memory.speeds) / 1e9 if measured else arguments.bandwidth
+    for each in chosen:
+        each.floor = bandwidth * 1e9 / each.reads if each.reads else each.floor
     print(f"{row}, {unit} a second ({arguments.clock} time, threads {arguments.threads})")
+    if measured:
+        low, high = min(memory.speeds) / 1e9, max(memory.speeds) / 1e9
+        print(f"  the memory gives {bandwidth:.1f} GB/s ({low:.1f} to {high:.1f})")
     for each in chosen:
         middle, low, high = statistics.median(each.speeds), min(each.speeds), max(each.speeds)
         floor = f"   {middle / each.floor:.0%} of the floor {each.floor:,.0f}" if each.floor else ""
@@ -104,6 +114,7 @@ def race(row: str, unit: str, contestants: list[Contestant], arguments: argparse
     return {
         "row": row,
         "unit": unit,
+        "bandwidth": bandwidth,
         "contestants": [{"name": c.name, "speeds": c.speeds, "floor": c.floor} for c in chosen],
     }
 
@@ -116,7 +127,6 @@ def conclude(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
         "packages": {name: installed(name) for name in PACKAGES},
         "threads": arguments.threads,
         "clock": arguments.clock,
-        "bandwidth": arguments.bandwidth,
         "rows": rows,
     }
     keep(made, arguments.json)
