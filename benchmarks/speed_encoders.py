@@ -10,7 +10,7 @@ import random
 from dataclasses import replace
 
 import made
-from turns import Contestant, alone, conclude, options, race
+from turns import Contestant, Rows, alone, options
 
 LENGTH = 128
 SIZES = {"minilm": (6, 384), "bert-base": (12, 768)}  # layers, d_model; d_ff is four times as wide
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--peak-int8", type=float, default=800.0)
     arguments = parser.parse_args()
     peaks = {"float32": arguments.peak, "bfloat16": arguments.peak_bfloat16, "int8": arguments.peak_int8}
-    chance, at, rows = random.Random(0), arguments.folder, []
+    chance, at, rows = random.Random(0), arguments.folder, Rows(arguments)
     for name, size in (("minilm", 1), ("minilm", 32), ("bert-base", 1)):
         ids = [[chance.randrange(300, 30000) for _ in range(LENGTH)] for _ in range(size)]
         told = {"work": "read", "ids": ids, "threads": arguments.threads}
@@ -55,8 +55,8 @@ def main() -> None:
             replace(each, floor=peaks.get(each.name.split()[-1], arguments.peak) * 1e9 / work(*SIZES[name]))
             for each in contestants
         ]
-        rows.append(race(f"{name}, {size} x {LENGTH}", "sequences", contestants, arguments))
-    conclude(rows, arguments)
+        rows.add(f"{name}, {size} x {LENGTH}", "sequences", contestants)
+    rows.conclude()
 
 
 if __name__ == "__main__":

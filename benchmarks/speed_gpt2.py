@@ -8,7 +8,7 @@ The floor is what reading every weight once a token allows, by what the memory g
 import random
 
 import made
-from turns import Contestant, conclude, options, race
+from turns import Contestant, Rows, options
 
 WEIGHTS = 123.6e6
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8.16, "int4": 5.2}  # with scales; at int4 the words' table has 8
@@ -18,7 +18,7 @@ NEW = 64
 def main() -> None:
     """Both batches."""
     arguments = options(__doc__ or "").parse_args()
-    chance, at, rows = random.Random(0), arguments.folder, []
+    chance, at, rows = random.Random(0), arguments.folder, Rows(arguments)
     for size in (1, 8):
         ids = [[chance.randrange(300, 50000) for _ in range(32)] for _ in range(size)]
         told = {"work": "write", "ids": ids, "new": NEW, "beams": 1, "threads": arguments.threads}
@@ -47,8 +47,8 @@ def main() -> None:
             )
             for kind in ("float32", "bfloat16")
         ]
-        rows.append(race(f"GPT-2 124M, batch {size}", "tokens", contestants, arguments))
-    conclude(rows, arguments)
+        rows.add(f"GPT-2 124M, batch {size}", "tokens", contestants)
+    rows.conclude()
 
 
 if __name__ == "__main__":

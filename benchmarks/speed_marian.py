@@ -6,7 +6,7 @@
 import random
 
 import made
-from turns import Contestant, alone, conclude, options, race
+from turns import Contestant, Rows, alone, options
 
 READ_EACH_STEP = 51.8e6  # weights of the decoder and the words' table
 BITS = {"float32": 32, "bfloat16": 16, "int8": 8.2}
@@ -15,7 +15,7 @@ BITS = {"float32": 32, "bfloat16": 16, "int8": 8.2}
 def main() -> None:
     """Four rows."""
     arguments = options(__doc__ or "").parse_args()
-    chance, at, rows = random.Random(0), arguments.folder, []
+    chance, at, rows = random.Random(0), arguments.folder, Rows(arguments)
     folder = str(made.folder_of("marian", at))
     for size in (1, 32):
         ids = [[chance.randrange(300, 58000) for _ in range(24)] for _ in range(size)]
@@ -42,8 +42,8 @@ def main() -> None:
                 )
                 for kind in ("float32", "bfloat16")
             ]
-            rows.append(race(f"Marian, batch {size}, beams {beams}", "tokens", contestants, arguments))
-    conclude(rows, arguments)
+            rows.add(f"Marian, batch {size}, beams {beams}", "tokens", contestants)
+    rows.conclude()
 
 
 if __name__ == "__main__":

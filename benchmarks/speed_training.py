@@ -18,7 +18,7 @@ from typing import Any
 
 import made
 import numpy as np
-from turns import Contestant, conclude, options, race
+from turns import Contestant, Rows, options
 
 import glassformer as gf
 
@@ -108,16 +108,13 @@ def main() -> None:
     parser.add_argument("--peak", type=float, default=210.0)
     parser.add_argument("--peak-bfloat16", type=float, default=400.0)
     parser.add_argument("--data", type=Path, help="a folder with sentiment/sst2 and translation/tatoeba-en-fr")
-    parser.add_argument("--rows", nargs="*", default=[], help="parts of names of rows")
     arguments = parser.parse_args()
-    results = []
+    results = Rows(arguments)
     real = real_rows(arguments.data, arguments.folder) if arguments.data else {}
     for name, row in {**rows(), **real}.items():
-        if arguments.rows and not any(part in name for part in arguments.rows):
-            continue
         folder = made.folder_of(row.model, Path(arguments.folder))
-        results.append(race(name, "tokens", contestants(row, str(folder), arguments), arguments))
-    conclude(results, arguments)
+        results.add(name, "tokens", contestants(row, str(folder), arguments))
+    results.conclude()
 
 
 def contestants(row: Row, folder: str, arguments: argparse.Namespace) -> list[Contestant]:

@@ -9,7 +9,7 @@ ours do.
 import random
 from pathlib import Path
 
-from turns import Contestant, alone, conclude, options, race
+from turns import Contestant, Rows, alone, options
 
 import glassformer as gf
 from glassformer.export import ctranslate2
@@ -32,7 +32,7 @@ def main() -> None:
     if not path.exists():
         ctranslate2.write(model, path, Options(dtype="float32"))
     tokens = [[model.tokenizer.token(id) for id in ids] for ids in model.tokenizer.ids(texts)]
-    rows = []
+    rows = Rows(arguments)
     for size in (1, 32):
         for beams in (1, 5):
             told = {"work": "texts", "batch": size, "beams": beams, "threads": arguments.threads}
@@ -47,8 +47,8 @@ def main() -> None:
                 for kind in ("float32", "int8")
             ]
             contestants += alone(contestants, "ctranslate2 int8")
-            rows.append(race(f"{NAME}, batch {size}, beams {beams}", "tokens", contestants, arguments))
-    conclude(rows, arguments)
+            rows.add(f"{NAME}, batch {size}, beams {beams}", "tokens", contestants)
+    rows.conclude()
 
 
 if __name__ == "__main__":

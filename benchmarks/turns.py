@@ -42,6 +42,7 @@ def options(says: str) -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: for a machine in use")
     parser.add_argument("--only", nargs="*", default=[], help="parts of names of contestants")
+    parser.add_argument("--rows", nargs="*", default=[], help="parts of names of rows")
     parser.add_argument("--bandwidth", type=float, help="GB/s that the memory gives all threads; by default measured")
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/made"), help="where models are made")
     parser.add_argument("--json", type=Path)
@@ -119,17 +120,37 @@ def race(row: str, unit: str, contestants: list[Contestant], arguments: argparse
     }
 
 
-def conclude(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
-    """What was measured, and where, for the JSON."""
-    made = {
-        "processor": processor(),
-        "python": platform.python_version(),
-        "packages": {name: installed(name) for name in PACKAGES},
-        "threads": arguments.threads,
-        "clock": arguments.clock,
-        "rows": rows,
-    }
-    keep(made, arguments.json)
+class Rows:
+    """What a script races, row by row. What is done is written after each, so that a run cut off keeps it."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.done: list[dict[str, Any]] = []
+
+    def add(self, name: str, unit: str, contestants: list[Contestant]) -> None:
+        """Race one, if it is among those asked for."""
+        wanted = self.arguments.rows
+        if wanted and not any(part in name for part in wanted):
+            return
+        self.done.append(race(name, unit, contestants, self.arguments))
+        if self.arguments.json is not None:
+            keep(self.made(), self.arguments.json)
+
+    def conclude(self) -> None:
+        """Print it all where no file was named."""
+        if self.arguments.json is None:
+            keep(self.made(), None)
+
+    def made(self) -> dict[str, Any]:
+        """What was measured, and where."""
+        return {
+            "processor": processor(),
+            "python": platform.python_version(),
+            "packages": {name: installed(name) for name in PACKAGES},
+            "threads": self.arguments.threads,
+            "clock": self.arguments.clock,
+            "rows": self.done,
+        }
 
 
 def keep(made: dict[str, Any], path: Path | None) -> None:
