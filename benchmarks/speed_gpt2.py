@@ -2,7 +2,7 @@
 
     python benchmarks/speed_gpt2.py [--threads N] [--rounds N] [--json FILE]
 
-The floor is what reading every weight once a token allows, by what the memory gives in the same race.
+The floor is what reading every weight once a token allows.
 """
 
 import random

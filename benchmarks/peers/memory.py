@@ -1,4 +1,4 @@
-"""The memory itself: so many threads read half a GiB, in order and once. What is "made" is bytes."""
+"""The memory as it is at the time: so many threads read half a GiB, in order and once. What is "made" is bytes."""
 
 import mmap
 
@@ -9,12 +9,12 @@ SIZE = 1 << 29
 
 
 def main() -> None:
-    """A sum of whole numbers, which takes less time than they take to arrive; in huge pages, as our weights are."""
+    """A sum, which takes less time than its numbers take to arrive; in huge pages, as our weights are."""
     torch.set_num_threads(asked()["threads"])
     room = mmap.mmap(-1, SIZE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         room.madvise(mmap.MADV_HUGEPAGE)
-    numbers = torch.frombuffer(room, dtype=torch.int64).fill_(1)
+    numbers = torch.frombuffer(room, dtype=torch.float32).fill_(1)
 
     def work() -> int:
         numbers.sum()

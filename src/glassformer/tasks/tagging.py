@@ -113,8 +113,8 @@ class Tagging:
     """Devlin et al. 2019, section 5.3: a word's first token decides its label.
 
     With `capitals` the encoder is told which tokens begin with a capital letter, as segment 1: where the vocabulary is
-    of small letters alone, it would not know. Collobert et al. 2011, section 4.5, tell theirs of capitals beside the
-    words too.
+    of small letters alone, it would not know. Collobert et al. 2011 ("Natural language processing (almost) from
+    scratch") tell their nets of capitals beside words of small letters too.
     """
 
     def __init__(self, tokenizer: Tokenizer, labels: Sequence[str], *, capitals: bool = False) -> None:
