@@ -65,8 +65,8 @@ def race_table(row: dict[str, Any]) -> Iterator[str]:
     """One row of a race: ours beside the best peer at each number of bits."""
     bounded = any(each.get("floor") for each in row["contestants"])
     if row.get("read"):
-        low, high = min(row["read"]), max(row["read"])
-        yield f"In the same turns a plain sum read {statistics.median(row['read']):.1f} GB/s ({low:.1f} to {high:.1f}).\n"
+        low, mid, high = min(row["read"]), statistics.median(row["read"]), max(row["read"])
+        yield f"In the same turns a plain sum read {mid:.1f} GB/s ({low:.1f} to {high:.1f}).\n"
     yield f"| {row['unit']} a second | glassformer |{' of the floor |' * bounded} best peer | | ratio |"
     yield f"|---|---:|{'---:|' * bounded}---|---:|---:|"
     ratios = ratios_of(row)
