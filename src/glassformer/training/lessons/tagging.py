@@ -71,7 +71,7 @@ class TaggingLesson(Lesson[TaggedSentence]):
         if self.recipe.data.capitals and segments < 2:
             raise InputError(
                 f"[data] capitals are told as segment 1, and this encoder knows {segments} segments; "
-                "start from one with two, as BERT is, or leave capitals out"
+                "start from one with two, as BERT is, or set capitals = false"
             )
 
     def batches(
