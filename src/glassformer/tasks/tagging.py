@@ -14,7 +14,7 @@ from glassformer.errors import InputError
 from glassformer.glass.conclusion.entities import Name, Tagged, TokenLabels, WordLabel
 from glassformer.glass.views import Displayed
 from glassformer.model import Transformer
-from glassformer.tasks.reading import in_order, read, run_of, single, window_of
+from glassformer.tasks.reading import encoded, in_order, read, run_of, single, window_of
 from glassformer.tasks.task import Run, Text
 from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import Window, windows
@@ -129,8 +129,11 @@ class Tagging:
         return cls(tokenizer, labels, capitals=raw.get("capitals") is True)
 
     def encoded(self, texts: Sequence[str]) -> list[Encoding]:
-        """Texts as tokens, and what the encoder is told of each."""
-        encodings = self.tokenizer.encode_batch(texts)
+        """Texts as tokens, and what the encoder is told of each. None may be empty."""
+        return self.told(texts, encoded(self.tokenizer, texts, None))
+
+    def told(self, texts: Sequence[str], encodings: list[Encoding]) -> list[Encoding]:
+        """Tokens, and which of them begin with a capital."""
         if not self.capitals:
             return encodings
         return [capitalized(encoding, text) for encoding, text in zip(encodings, texts, strict=True)]
@@ -162,7 +165,7 @@ class Tagging:
     def words(self, model: Transformer, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """A label for each word of sentences that are cut into words already, for evaluation."""
         texts, starts = zip(*map(joined, sentences), strict=True) if sentences else ((), ())
-        encodings = self.encoded(texts)
+        encodings = self.told(texts, self.tokenizer.encode_batch(texts))
         found = self.probabilities(model, encodings, texts, None, None)
         missing = OUTSIDE if OUTSIDE in self.labels else self.labels[0]  # for a word that has no token
         labelled = []

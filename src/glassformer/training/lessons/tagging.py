@@ -87,7 +87,7 @@ class TaggingLesson(Lesson[TaggedSentence]):
         """A sentence's tokens and their labels: the tag's number at a word's first token, elsewhere nothing."""
         known = {label: number for number, label in enumerate(self.labels)}
         text, starts = joined(example.words)
-        (encoding,) = self.task.encoded([text])
+        (encoding,) = self.task.told([text], [self.tokenizer.encode(text)])
         whole = [IGNORE] * len(encoding)
         tags = numbered(example.tags, known, f"the sentence {text[:30]!r}")
         for place, tag in zip(firsts(text, starts, encoding), tags, strict=True):
