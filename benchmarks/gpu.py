@@ -24,6 +24,7 @@ from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.search import search
+from glassformer.engine.gpu.twin import RecordedTwin
 from glassformer.families import FAMILIES
 from glassformer.model import Transformer
 from glassformer.training.loop import train
@@ -48,8 +49,9 @@ def bandwidth(device: torch.device) -> float:
 
 
 def decode(config: TransformerConfig, device: torch.device, rounds: int, new: int) -> dict[str, Any]:
-    """Tokens a second at batch 1, and what share of the memory's speed that is."""
-    model = Transformer(config).to(device, torch.bfloat16).eval()
+    """Tokens a second at batch 1, open and by recorded steps, and what share of the memory's speed the latter are."""
+    with device:
+        model = Transformer(config).to(torch.bfloat16).eval()
     size = sum(each.numel() * each.element_size() for each in model.parameters())
     batch = Batch(source=None, target=torch.arange(64, device=device)[None] + 5)
 
@@ -58,9 +60,18 @@ def decode(config: TransformerConfig, device: torch.device, rounds: int, new: in
             pass
 
     write()  # what is set up once
+    opened = [new / seconds(write, device) for _ in range(min(rounds, 2))]
+    model.twin = RecordedTwin(model, "bfloat16")
+    write()
+    write()
     speeds = [new / seconds(write, device) for _ in range(rounds)]
-    floor = bandwidth(device) / size
-    return {"tokens_per_second": statistics.median(speeds), "speeds": speeds, "floor": floor, "bytes": size}
+    return {
+        "tokens_per_second": statistics.median(speeds),
+        "speeds": speeds,
+        "open": statistics.median(opened),
+        "floor": bandwidth(device) / size,
+        "bytes": size,
+    }
 
 
 class Blocks:

@@ -144,15 +144,17 @@ def packed(model: "Model", precision: str | None) -> None:
     """Pack the weights; one line says so where the precision is not to be had.
 
     Where nobody says how, a model that is computed in float32 on a processor is packed as it is, unless that takes
-    much memory.
+    much memory; on a GPU nothing is copied, and steps are recorded.
     """
     from glassformer.engine.prepare import prepare
 
     transformer = model.transformer
     if precision is None:
         weight, count = transformer.tokens.weight, sum(each.numel() for each in transformer.parameters())
-        usual = weight.device.type == "cpu" and str(weight.dtype) == "torch.float32" and count < LARGE
-        precision = "float32" if usual else "open"
+        kind = str(weight.dtype).removeprefix("torch.")
+        small = weight.device.type == "cpu" and kind == "float32" and count < LARGE
+        as_it_is = weight.device.type == "cuda" and kind in ("float32", "bfloat16")
+        precision = kind if small or as_it_is else "open"
     if precision == "open":
         return
     note = prepare(transformer, cast("Precision", precision)).note

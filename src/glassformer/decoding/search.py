@@ -174,7 +174,7 @@ class Prepared:
             allowed=self.allowed,
         )
         twin = self.model.quick if quick else None
-        opened = isinstance(own, Reader) and own.model is self.model  # the twin's weights are old ones
+        opened = type(own) is Reader and own.model is self.model  # the twin's weights are old ones
         if twin is None or opened or self.source is not None or len(self.target) > 1 or not options.single:
             return own
         self.remembering = PromptReader(twin.prompts, own)
