@@ -46,6 +46,7 @@ class Transformer(Part):
         if config.stack != "encoder":
             self.decoder = Stack(config, config.decoder_layers, causal=True, cross=self.encoder is not None)
         self.segments = config.segments
+        self.compiled = False  # whether it learns by compiled layers
         self.touch: Touch | None = None  # edits in force; every run feels them
         self.touch_alone: Trace | None = None  # hands them the steps of runs that nobody looks at
         self.twin: Twin | None = None  # a quicker way to the same answers; see engine/
@@ -165,6 +166,13 @@ class Transformer(Part):
         for stack in (self.encoder, self.decoder):
             if stack is not None:
                 stack.recompute = wanted
+
+    def compile_layers(self, wanted: bool) -> None:
+        """Whether training hands its layers to torch's compiler; who answers or looks runs them as they stand."""
+        self.compiled = wanted
+        for stack in (self.encoder, self.decoder):
+            if stack is not None:
+                stack.compiled = wanted
 
     @property
     def quick(self) -> Twin | None:

@@ -54,7 +54,13 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True), self.tokens)
+        pinned = torch.device(device).type == "cuda"  # else the copy waits for all work before it
+        return self._each(
+            lambda tensor: (tensor.pin_memory() if pinned and tensor.device.type == "cpu" else tensor).to(
+                device, non_blocking=True
+            ),
+            self.tokens,
+        )
 
     def repeated(self, times: int) -> Batch:
         """All rows, and again all rows."""

@@ -58,6 +58,14 @@ def mask_of(
     )
 
 
+def kind_of_scores(x: Tensor) -> torch.dtype:
+    """The kind of number that scores are in where the residual stream is x: the lowest of one is none of another."""
+    device = x.device.type
+    if device != "cpu" and torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return x.dtype
+
+
 def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
     """The whole of attention in one call of torch's; (B, H, Q, D).
 

@@ -11,10 +11,10 @@ def dropped(x: Tensor, share: float) -> Tensor:
     """Each number of x zero with probability `share`, else 1 / (1 - share) as large, so that the mean stays.
 
     On a processor a number's fate is 16 random bits, and one draw serves four numbers: torch's own draws for
-    each, which takes about twice as long. The share is rounded to a multiple of 2^-16, and what makes up for it to what
-    the kind of number of x can say.
+    each, which takes about twice as long; a compiler knows only torch's. The share is rounded to a multiple of 2^-16,
+    and what makes up for it to what the kind of number of x can say.
     """
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return functional.dropout(x, share)
     zeros = min(round(share * STEPS), STEPS - 1)
     if not zeros:

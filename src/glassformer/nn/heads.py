@@ -56,13 +56,7 @@ class LanguageHead(Part):
         """(..., C) -> (..., V)."""
         if trace is not None and self.next_sentence is not None:
             self.next_sentence(x, attention_mask, trace)
-        if self.dense is not None and self.norm is not None:
-            inputs = (x, self.dense)
-            u = self.step("projected", self.axes, self.dense(x), trace, "projected", inputs)
-            u = self.step(
-                "active", self.axes, self.function(u), trace, "active", (u,), activation=self.activation
-            )
-            x = self.norm(u, trace)
+        x = self.transformed(x, trace)
         scaled = x * self.scale if self.scale != 1.0 else x
         logits = self.step(
             "logits",
@@ -74,6 +68,18 @@ class LanguageHead(Part):
             **self.logits_constants,
         )
         return with_probabilities(self, "B T V", logits, trace)
+
+    def transformed(self, x: Tensor, trace: Trace | None = None) -> Tensor:
+        """What meets the words: (..., C) -> (..., C), or (..., E) where their table is narrower."""
+        if self.dense is None or self.norm is None:
+            return x
+        inputs = (x, self.dense)
+        u = self.step("projected", self.axes, self.dense(x), trace, "projected", inputs)
+        u = self.step(
+            "active", self.axes, self.function(u), trace, "active", (u,), activation=self.activation
+        )
+        y: Tensor = self.norm(u, trace)
+        return y
 
 
 class Pooling(Part):

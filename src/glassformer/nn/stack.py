@@ -1,5 +1,7 @@
 """Encoder and decoder: an embedding, then layers."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -8,8 +10,9 @@ from glassformer.config import TransformerConfig
 from glassformer.errors import InputError
 from glassformer.glass.standing import PADDING, Standing, numbered
 from glassformer.glass.trace import Trace
-from glassformer.nn.attention import Visibility, mask_of
+from glassformer.nn.attention import Visibility, kind_of_scores, mask_of
 from glassformer.nn.cache import Cache
+from glassformer.nn.compiled import compiled
 from glassformer.nn.embedding import Embedding
 from glassformer.nn.layer import Layer
 from glassformer.nn.norm import make_norm
@@ -35,6 +38,7 @@ class Stack(Part):
             share(self.layers, config.distinct_layers)
         self.norm = make_norm(config) if config.final_norm else None
         self.recompute = False  # learn with less memory: Chen et al. 2016
+        self.compiled = False  # learn by compiled layers
 
     def forward(
         self,
@@ -67,11 +71,13 @@ class Stack(Part):
         visible = self.visibility(attention_mask, keys, position_ids, x, trace)
         memory_visible = None if memory is None else self.memory_visibility(memory_mask, x, trace)
         near = self.near(visible, attention_mask, keys, x, trace)
-        again = self.recompute and self.training and torch.is_grad_enabled()
+        learning = self.training and torch.is_grad_enabled()
+        again = learning and self.recompute
+        run = compiled(through) if learning and self.compiled and trace is None and cache is None else through
         for number, layer in enumerate(self.layers):
             seen_here = near if number in self.windowed else visible
             read = (x, seen_here, position_ids, memory, memory_visible, cache, trace)
-            x = checkpoint(layer, *read, use_reentrant=False) if again else layer(*read)
+            x = checkpoint(run, layer, *read, use_reentrant=False) if again else run(layer, *read)
         if self.norm is not None:
             x = self.norm(x, trace)
         if cache is not None:
@@ -167,7 +173,7 @@ class Stack(Part):
         trace: Trace | None,
     ) -> Tensor | None:
         """The mask over padding, the future and what lies too far back, where there is any."""
-        queries, dtype = x.shape[1], x.dtype
+        queries, dtype = x.shape[1], kind_of_scores(x)
         if attention_mask is None and self.causal and (queries > 1 or window is not None):
             attention_mask = torch.ones(1, keys.shape[1], dtype=torch.bool, device=x.device)
         if attention_mask is None:
@@ -191,7 +197,7 @@ class Stack(Part):
         """The padding of the source."""
         if memory_mask is None:
             return Visibility(None)
-        queries, dtype = x.shape[1], x.dtype
+        queries, dtype = x.shape[1], kind_of_scores(x)
         mask = mask_of(memory_mask, queries, False, dtype)
         never = torch.finfo(dtype).min
         return Visibility(
@@ -207,6 +213,12 @@ class Stack(Part):
                 never=never,
             )
         )
+
+
+def through(layer: nn.Module, *read: Any) -> Tensor:
+    """What a layer makes of what it reads: all layers are one function to a compiler, which is met by each in turn."""
+    y: Tensor = layer(*read)
+    return y
 
 
 def share(layers: nn.ModuleList, distinct: int) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from glassformer.errors import InputError
 from glassformer.evaluation.score import lower_is_better
 from glassformer.model import Transformer
 from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
+from glassformer.training.compiling import compiler, is_compiled
 from glassformer.training.loss import Loss, Objective, TokenLoss
 from glassformer.training.memory import kept_memory
 from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
@@ -65,7 +67,8 @@ def train(
     Torch's global random state is seeded (dropout draws from it). A run whose end is given in steps or epochs
     gives the same bits whether or not it was killed and resumed; one that ends by the clock goes on from the
     same bits, but a schedule that looks at the end then follows the clock. At the end the model holds the
-    weights of the last step; the best ones are in the folder.
+    weights of the last step; the best ones are in the folder. Compiled (see `training.compile`) it gives the same
+    numbers up to rounding, and draws other random ones.
     """
     run = _Run(
         model=model,
@@ -102,6 +105,7 @@ class _Run:
         self.utilization = Utilization(self.model, self.precision)
         self.model.recompute_layers(self.training.gradient_checkpointing)
         self.progress = Progress()
+        self.compiled = False  # whether layers are, once their operations are counted
         self.random: dict[str, Tensor] | None = None  # to be put back before the next batch is made
         self.opened = self.clock()  # the clock when `progress.seconds` was 0, had the run never stopped
         self.sums = self._no_sums()
@@ -144,15 +148,23 @@ class _Run:
 
     def records(self) -> Iterator[Record]:
         """Step after step until a bound is reached."""
+        self.compiled = is_compiled(self.training, self.device, *self._left())
         try:
-            with kept_memory(self.device):
+            with kept_memory(self.device), compiler(self.compiled):
                 for group in self._groups():
                     self._step(group)
                     yield from self._after_step()
                 yield from self._finish()
         finally:
+            self.model.compile_layers(False)
             if self.folder:
                 self.folder.close()
+
+    def _left(self) -> tuple[float, float]:
+        """Steps and minutes that are still to come at most."""
+        limit = self.training.max_minutes
+        minutes = math.inf if limit is None else limit - self.progress.seconds / 60
+        return self._total_steps() - self.progress.step, minutes
 
     def _groups(self) -> Iterator[list[Batch]]:
         """The batches of each step, from the place where the run stands until it ends."""
@@ -200,12 +212,7 @@ class _Run:
         progress = self.progress
         self.model.train()
         labels = sum(batch.tokens for batch in group)
-        for batch in group:
-            with self._precision(), self.utilization.counted(batch):
-                loss: Loss = self.objective(self.model, batch.to(self.device))
-            (loss.total / labels).backward()  # type: ignore[no-untyped-call]
-            self.sums[0] += loss.total.detach()
-            self.sums[1] += loss.nll.detach()
+        self._find_gradient(group, labels)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.training.clip_norm or math.inf)
         self.sums[2] += norm
         progress.step += 1
@@ -218,6 +225,31 @@ class _Run:
         progress.window.read += sum(map(ids, group))
         progress.window.steps += 1
         progress.seconds = self.clock() - self.opened
+
+    def _find_gradient(self, group: list[Batch], labels: int) -> None:
+        """Compiled where it is wanted; what cannot be compiled here is computed as it stands, from now on."""
+        before = self.sums.clone()
+        try:
+            self._add_gradients(group, labels)
+        except RuntimeError as error:  # of which kind torch's compiler's are
+            if not self.compiled:
+                raise
+            self.compiled, self.sums = False, before
+            self.optimizer.zero_grad(set_to_none=True)
+            told = str(error).strip().partition("\n")[0] or type(error).__name__
+            warnings.warn(f"layers could not be compiled ({told}); training goes on without", stacklevel=2)
+        else:
+            return
+        self._add_gradients(group, labels)  # outside, so that what the failed try holds is free
+
+    def _add_gradients(self, group: list[Batch], labels: int) -> None:
+        for batch in group:
+            self.model.compile_layers(self.compiled and self.utilization.for_each is not None)
+            with self._precision(), self.utilization.counted(batch):
+                loss: Loss = self.objective(self.model, batch.to(self.device))
+            (loss.total / labels).backward()  # type: ignore[no-untyped-call]
+            self.sums[0] += loss.total.detach()
+            self.sums[1] += loss.nll.detach()
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.precision == "bfloat16":
@@ -260,7 +292,14 @@ class _Run:
     def _no_sums(self) -> Tensor:
         return torch.zeros(3, device=self.device)  # kept on the device: reading them would make it wait
 
+    def _catch_up(self) -> None:
+        """Wait for the steps that a GPU was given but has not made: their time is the steps' too."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+            self.progress.seconds = self.clock() - self.opened
+
     def _settle_window(self) -> None:
+        self._catch_up()
         window = self.progress.window
         window.loss, window.nll, window.gradient_norm = self.sums.tolist()
         if not math.isfinite(window.loss + window.gradient_norm):
@@ -308,6 +347,7 @@ class _Run:
     @contextmanager
     def _between_steps(self) -> Iterator[None]:
         """What this takes is the run's time, and not that of the steps whose speed is told."""
+        self._catch_up()
         progress = self.progress
         before = progress.seconds
         yield

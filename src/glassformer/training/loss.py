@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from glassformer.data.batch import IGNORE, Batch
 from glassformer.model import Transformer
-from glassformer.nn.heads import guess_of
+from glassformer.nn.compiled import compiled
+from glassformer.nn.heads import LanguageHead, guess_of
+
+ALIGNED = 64  # columns; a GPU multiplies matrices of other widths, such as 50257, several times slower
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,87 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Los
     return Loss(total=total, nll=nll, count=len(labels))
 
 
+def shares(logits: Tensor, labels: Tensor, words: int, smoothing: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Of logits N P: log p of the labels, the sum of log p of all `words`, and p less what smoothing wants of each.
+
+    This is what is compiled: read once, written once, in float32 only on the way.
+    """
+    log_p = torch.log_softmax(logits.float() if logits.itemsize < 4 else logits, dim=-1)
+    chosen = log_p.gather(-1, labels[:, None])
+    spread = log_p[:, :words].sum() if smoothing else torch.zeros((), dtype=log_p.dtype, device=log_p.device)
+    p = log_p.exp_()
+    return chosen, spread, (p - smoothing / words if smoothing else p).to(logits.dtype)
+
+
+class _WordsCrossEntropy(torch.autograd.Function):
+    """The same two sums from the rows that meet the words, on a GPU: logits and gradient in the products' own kind
+    of number, and the table of words as wide as products are quick with; what is too much weighs nothing.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        smoothing: float,
+        kind: torch.dtype,
+        work: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    ) -> tuple[Tensor, Tensor]:
+        """Smoothed and plain sums of -log p."""
+        words, spare = len(weight), -len(weight) % ALIGNED
+        narrow, table = rows.to(kind), functional.pad(weight.to(kind), (0, 0, 0, spare))
+        logits = functional.linear(narrow, table, None if bias is None else functional.pad(bias.to(kind), (0, spare)))
+        logits[:, words:] = -torch.inf
+        chosen, spread, slope = work(logits, labels, words, smoothing)
+        slope.scatter_(-1, labels[:, None], (chosen.exp() - (1 - smoothing) - smoothing / words).to(slope.dtype))
+        nll = -chosen.sum()
+        total = (1 - smoothing) * nll - smoothing * spread / words if smoothing else nll.clone()
+        ctx.save_for_backward(narrow, table, slope)
+        ctx.words, ctx.kinds = words, (rows.dtype, weight.dtype, None if bias is None else bias.dtype)
+        ctx.mark_non_differentiable(nll)
+        return total, nll
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of the smoothed sum with respect to rows, weight and bias."""
+        narrow, table, slope = ctx.saved_tensors
+        words, (of_rows, of_weight, of_bias) = ctx.words, ctx.kinds
+        rows = weight = bias = None
+        if ctx.needs_input_grad[0]:
+            rows = (slope @ table).to(of_rows) * gradient
+        if ctx.needs_input_grad[1]:
+            weight = (slope.mT @ (narrow * gradient))[:words].to(of_weight)
+        if ctx.needs_input_grad[2]:
+            bias = slope.sum(0, dtype=gradient.dtype)[:words].to(of_bias) * gradient
+        return rows, weight, bias, None, None, None, None
+
+
+def words_cross_entropy(
+    head: LanguageHead, rows: Tensor, labels: Tensor, smoothing: float, *, compile_it: bool
+) -> Loss:
+    """`cross_entropy` of what a head says of rows (N C), in one piece with its largest product."""
+    device, x = rows.device.type, head.transformed(rows)
+    scaled = x * head.scale if head.scale != 1.0 else x
+    kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else scaled.dtype
+    work = compiled(shares) if compile_it else shares
+    linear = head.output
+    total, nll = _WordsCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        scaled, linear.weight, linear.bias, labels, smoothing, kind, work
+    )
+    return Loss(total=total, nll=nll, count=len(labels))
+
+
+def cross_entropy_of_words(model: Transformer, rows: Tensor, labels: Tensor, smoothing: float = 0.0) -> Loss:
+    """Cross-entropy of what the model's head says of rows (N C), in the way that is quick on this device."""
+    head = model.head
+    if rows.is_cuda and torch.is_grad_enabled() and isinstance(head, LanguageHead) and type(head.output) is nn.Linear:
+        return words_cross_entropy(head, rows, labels, smoothing, compile_it=model.compiled)
+    return cross_entropy(head(rows), labels, smoothing)
+
+
 def divergence(first: Tensor, second: Tensor) -> Tensor:
     """How far two sets of logits N L are apart: the mean of both Kullback-Leibler divergences, summed over N.
 
@@ -82,6 +166,16 @@ def labels_of(batch: Batch) -> Tensor:
     """The labels of a batch to learn from."""
     assert batch.labels is not None, "a batch to learn from carries labels"
     return batch.labels
+
+
+def counted_of(rows: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Of rows (B T C) and labels (B T) those with a label: (N C) and (N). A GPU is told how many, so nothing waits."""
+    rows, labels = rows.flatten(0, 1), labels.flatten()
+    if count == len(labels):
+        return rows, labels
+    missing = labels == IGNORE
+    places = missing.byte().sort(stable=True).indices[:count] if labels.is_cuda else (~missing).nonzero()[:, 0]
+    return rows.index_select(0, places), labels.index_select(0, places)
 
 
 @dataclass(frozen=True)
@@ -99,13 +193,17 @@ class ChoiceLoss(ABC):
     def __call__(self, model: Transformer, batch: Batch) -> Loss:
         """The loss of one batch; when the model does not learn, of one pass."""
         if not self.r_drop or not model.training:
-            return self.measured(*self.choices(model, batch))
+            return self.of_one_pass(model, batch)
         logits, labels = self.choices(model, batch.repeated(2))  # 2N L: dropout tells the halves apart
         loss = self.measured(logits, labels)
         apart = divergence(*logits.chunk(2))
         return Loss(
             total=(loss.total + self.r_drop * apart) / 2, nll=loss.nll / 2, count=loss.count // 2
         )  # half of the paper's: the rate that suits one pass suits two
+
+    @abstractmethod
+    def of_one_pass(self, model: Transformer, batch: Batch) -> Loss:
+        """The loss of one batch, read once."""
 
     def measured(self, logits: Tensor, labels: Tensor) -> Loss:
         """The cross-entropy of what is scored."""
@@ -119,12 +217,19 @@ class TokenLoss(ChoiceLoss):
 
     def choices(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits N V of the positions that count."""
-        hidden = model.body(**batch.inputs())  # B T C
-        labels = labels_of(batch)
-        if batch.tokens == labels.numel():
-            return model.head(hidden.flatten(0, 1)), labels.flatten()
-        places = (labels != IGNORE).flatten().nonzero()[:, 0]
-        return model.head(hidden.flatten(0, 1).index_select(0, places)), labels.flatten().index_select(0, places)
+        rows, labels = self.rows(model, batch)
+        return model.head(rows), labels
+
+    def rows(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the head is given at the positions that count, N C, and their labels."""
+        return counted_of(model.body(**batch.inputs()), labels_of(batch), batch.tokens)
+
+    def of_one_pass(self, model: Transformer, batch: Batch) -> Loss:
+        """The loss of one batch, read once."""
+        rows, labels = self.rows(model, batch)
+        if self.weights is not None:
+            return self.measured(model.head(rows), labels)
+        return cross_entropy_of_words(model, rows, labels, self.smoothing)
 
 
 class LabelLoss(ChoiceLoss):
@@ -133,8 +238,14 @@ class LabelLoss(ChoiceLoss):
     def choices(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits N L of the sequences that have a label."""
         logits, labels = model(**batch.inputs()), labels_of(batch)  # B L, B
+        if batch.tokens == len(labels):
+            return logits, labels
         counted = labels != IGNORE
         return logits[counted], labels[counted]
+
+    def of_one_pass(self, model: Transformer, batch: Batch) -> Loss:
+        """The loss of one batch, read once."""
+        return self.measured(*self.choices(model, batch))
 
 
 @dataclass(frozen=True)
@@ -176,9 +287,7 @@ class PretrainingLoss:
     def __call__(self, model: Transformer, batch: Batch) -> Loss:
         """The loss of one batch."""
         hidden = model.body(**batch.inputs())
-        labels = labels_of(batch)
-        counted = labels != IGNORE
-        tokens = cross_entropy(model.head(hidden[counted]), labels[counted])
+        tokens = cross_entropy_of_words(model, *counted_of(hidden, labels_of(batch), batch.tokens))
         assert batch.follows is not None, "a batch of two texts says whether they follow one another"
         guesses = guess_of(model.head)(hidden, batch.source_mask)  # B 2
         follows = cross_entropy(guesses, batch.follows)

@@ -176,6 +176,9 @@ class TrainingTable:
         "keep only what enters each layer and compute the rest again on the way back: less memory, a third more time",
         False,
     )
+    compile: bool | Literal["auto"] = option(
+        "layers translated into fewer, larger steps by torch's compiler; auto: on a GPU, in runs that repay it", "auto"
+    )
     threads: int = option("processor threads; 0: as many as torch chooses", 0)
 
     log_every: int = option("steps between two lines of the log", 50)
@@ -208,6 +211,8 @@ class TrainingTable:
         for name in ("label_smoothing", "cooldown", "bpe_dropout_source", "bpe_dropout_target"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to below 1")
+        if type(self.compile) is not bool and self.compile != "auto":
+            raise InputError(f"compile is {self.compile!r}; expected true, false or 'auto'")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas is {list(self.betas)}; expected two numbers from 0 to below 1")
         if self.average_last > self.keep_last:

@@ -48,6 +48,7 @@ class Utilization:
             return
         with FlopCounterMode(display=False, custom_mapping=COUNTS) as counter:
             yield
+        peak(self.device, self.precision, torch.get_num_threads())  # now, and not in the time of later steps
         self.for_each = self.passes * counter.get_total_flops() / max(1, ids(batch))
 
     def share(self, read: int, seconds: float) -> float | None:
