@@ -12,8 +12,8 @@ from glassformer.data.batch import Batch
 from glassformer.families import FAMILIES
 from glassformer.model import Transformer
 from glassformer.nn import attention
+from glassformer.nn.compiled import has_triton
 from glassformer.training.checkpoint import weights
-from glassformer.training.compiling import has_compiler
 from glassformer.training.loop import train
 from glassformer.training.loss import TokenLoss, words_cross_entropy
 from glassformer.training.recipe import TrainingTable
@@ -100,7 +100,7 @@ def test_its_share_of_the_peak_is_told() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_compiled_it_learns_the_same(precision: str) -> None:
-    if not has_compiler(CUDA):
+    if not has_triton(CUDA):
         pytest.skip("no triton or no C compiler here")
     one, other = (
         losses(toy_model(dropout=0.0).to(CUDA), precision=precision, compile=compiled) for compiled in (False, True)
@@ -109,7 +109,7 @@ def test_compiled_it_learns_the_same(precision: str) -> None:
 
 
 def test_compiled_layers_can_be_computed_again() -> None:
-    if not has_compiler(CUDA):
+    if not has_triton(CUDA):
         pytest.skip("no triton or no C compiler here")
     one, two = (
         losses(toy_model(dropout=0.2).to(CUDA), precision="bfloat16", compile=True, gradient_checkpointing=again)
@@ -122,7 +122,7 @@ def test_compiled_layers_can_be_computed_again() -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_of_words_is_that_of_a_processor(compile_it: bool, smoothing: float) -> None:
     """A vocabulary of a width that products are slow with, more words than a program holds at once."""
-    if compile_it and not has_compiler(CUDA):
+    if compile_it and not has_triton(CUDA):
         pytest.skip("no triton or no C compiler here")
     model = toy_model(vocab_size=5003)
     rows, labels = torch.randn(70, 16), torch.randint(0, 5003, (70,))

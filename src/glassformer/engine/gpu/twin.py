@@ -1,9 +1,7 @@
 """The twin on a GPU: the same parts and weights, whose steps are recorded."""
 
 import copy
-import importlib.util
 import os
-import shutil
 
 from torch import Tensor
 
@@ -13,8 +11,7 @@ from glassformer.engine.gpu.rows import MOST_ROWS, RowBody, row_layers
 from glassformer.engine.gpu.step import Body, plain_body
 from glassformer.engine.weights import Weights
 from glassformer.model import DTYPES, Transformer
-
-COMPILERS = "cc", "gcc", "clang"  # of which Triton asks one for a few lines of C, once
+from glassformer.nn.compiled import has_triton
 
 
 class RecordedTwin:
@@ -27,7 +24,7 @@ class RecordedTwin:
         self.precision, self.weights = precision, Weights(model)
         self.size = sum(each.numel() * each.element_size() for each in self.model.parameters())
         self.prompts = PromptCache(bytes_of_a_token(model.config))
-        self.layers = row_layers(self.model) if has_triton(self.model) else None
+        self.layers = row_layers(self.model) if has_kernels(self.model) else None
         self.steps = Steps(self.model, self._body)
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
@@ -75,10 +72,7 @@ class RecordedTwin:
         return RecordedReader(self.model, self.steps, memory, source_mask)
 
 
-def has_triton(model: Transformer) -> bool:
-    """Whether Triton is here and can compile for where the model is; without it torch's own kernels are recorded."""
-    if importlib.util.find_spec("triton") is None:
-        return False
-    if os.environ.get("TRITON_INTERPRET") == "1":  # Triton's own way to run where there is no GPU
-        return True
-    return model.tokens.weight.is_cuda and ("CC" in os.environ or any(map(shutil.which, COMPILERS)))
+def has_kernels(model: Transformer) -> bool:
+    """Whether our own can run; without them torch's are recorded."""
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"  # Triton's own way to run where there is no GPU
+    return interpreted or has_triton(model.tokens.weight.device)
