@@ -8,7 +8,7 @@
 //   int8      [block][k / 4][16][4]       int4      [block][k / 64]: 8 vectors of nibbles, then 16 x 2 scales
 //
 // Whole weights are stored unsigned, moved up by 128 (int8) or 8 (int4), because the processor multiplies unsigned by
-// signed bytes; what that adds to a sum is known beforehand from x alone. x is rounded to signed bytes too, 64 numbers
+// signed bytes; what that adds to a sum is known beforehand from x alone. x is rounded to signed bytes too, 128 numbers
 // (int8) or 32 (int4) to a scale. int8 weights have a scale for each row of W, int4 weights for each 32 of its numbers.
 #pragma once
 #include <cstdlib>
@@ -22,7 +22,7 @@ namespace glassformer {
 enum Kind { FLOAT32 = 0, BFLOAT16, INT8, INT4 };
 
 constexpr int BAND = 64;    // rows of W
-constexpr int GROUP8 = 64;  // numbers of x to a scale
+constexpr int GROUP8 = 128;  // numbers of x to a scale; a row's last group may be half as long
 constexpr int GROUP4 = 32;
 constexpr int MOST = 12;    // rows of x that a kernel takes at once
 

@@ -120,7 +120,8 @@ Shape shape_of(Kind kind, int64_t k) {
 #else
     if (kind == BFLOAT16) return {rounded_up(padded * 4, 64), 0};
 #endif
-    return {padded / 4 * int64_t(sizeof(Quad)), padded / (kind == INT8 ? GROUP8 : GROUP4)};
+    const int64_t group = kind == INT8 ? GROUP8 : GROUP4;
+    return {padded / 4 * int64_t(sizeof(Quad)), (padded + group - 1) / group};
 }
 
 // A group of numbers as signed bytes in quads: their scale, and what unsigned weights add to the sum.
@@ -179,9 +180,10 @@ void convert(const Input& in, int64_t m, const float* x, int64_t k) {
     const int group = in.kind == INT8 ? GROUP8 : GROUP4;
     float* scales = const_cast<float*>(in.scales) + m * in.groups;
     int32_t* moved = const_cast<int32_t*>(in.moved) + m * in.groups;
-    for (int64_t g = 0; g < in.groups; ++g)
-        convert_group(x + g * group, std::min<int64_t>(group, k - g * group), group,
-                      reinterpret_cast<Quad*>(to) + g * group / 4, scales + g, moved + g, in.kind == INT8 ? 128 : 8);
+    const int64_t padded = in.stride / int64_t(sizeof(Quad)) * 4;
+    for (int64_t g = 0, start = 0; g < in.groups; ++g, start += group)
+        convert_group(x + start, std::min<int64_t>(group, k - start), int(std::min<int64_t>(group, padded - start)),
+                      reinterpret_cast<Quad*>(to) + start / 4, scales + g, moved + g, in.kind == INT8 ? 128 : 8);
 }
 
 }  // namespace glassformer

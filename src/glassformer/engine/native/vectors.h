@@ -51,6 +51,16 @@ inline float largest(Floats v) {
 #endif
 }
 
+// a / b to about one unit in the last place, of numbers b that are neither 0 nor infinite: quicker than a division.
+inline Floats over(Floats a, Floats b) {
+#ifdef __AVX512F__
+    const Floats near = (Floats)_mm512_rcp14_ps((__m512)b);
+    return a * (near * (splat(2.0f) - b * near));
+#else
+    return a / b;
+#endif
+}
+
 // A bit for each number that is not at most `low`: that is above it, or no number.
 inline uint32_t above(Floats v, float low) {
 #ifdef __AVX512F__
@@ -95,7 +105,7 @@ inline Floats error_function(Floats x) {
     b = b * s + splat(-1.68282697438203e-03f);
     b = b * s + splat(-7.37332916720468e-03f);
     b = b * s + splat(-1.42647390514189e-02f);
-    return x * a / b;
+    return over(x * a, b);
 }
 
 // The activations of nn/feed_forward.py, in the order of engine/description.py.
@@ -107,9 +117,9 @@ inline Floats activated(int activation, Floats x) {
         case GELU: return splat(0.5f) * x * (splat(1.0f) + error_function(x * splat(0.70710678118654752f)));
         case GELU_TANH: {  // half of (1 + tanh u) is the logistic function of 2 u
             const Floats u = splat(1.5957691216057308f) * (x + splat(0.044715f) * x * x * x);
-            return x / (splat(1.0f) + exponential(-u));
+            return over(x, splat(1.0f) + exponential(-u));
         }
-        case SILU: return x / (splat(1.0f) + exponential(-x));
+        case SILU: return over(x, splat(1.0f) + exponential(-x));
         default: return x;
     }
 }
