@@ -114,7 +114,12 @@ class PromptReader(Around[ModelReader]):
         self.reader.crop(count)
         del self.ids[len(self.ids) - count :]
 
+    def rest(self) -> None:
+        """Nobody reads on for now."""
+        self.reader.rest()
+
     def keep(self) -> None:
         """Leave what was read to later texts, unless some of it was forgotten on the way."""
+        self.reader.rest()
         if self.reader.held == len(self.ids):
             self.cache.put(self.ids, self.reader)

@@ -108,6 +108,9 @@ class Reader:
         self.ids = self.ids[:, :left]
         self.real = None if self.real is None else self.real[:, :left]
 
+    def rest(self) -> None:
+        """Nothing more is held anyway."""
+
     def _run(self, target: Tensor, trace: Trace | None) -> None:
         if trace is None:
             self._read(target)

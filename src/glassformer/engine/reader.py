@@ -130,6 +130,9 @@ class NativeReader:
         if self.ids is not None:
             self.ids = [self.ids[0][: self.lengths[0]]]
 
+    def rest(self) -> None:
+        """Nothing more is held anyway."""
+
     def _begin(self, texts: Texts) -> None:
         self.past = self.decoder.past(texts, self.source, keeps=True)
         if self.chosen is not None:

@@ -93,6 +93,10 @@ class ModelReader(SearchReader, Protocol):
         """Forget the last tokens of the only row, so many."""
         ...
 
+    def rest(self) -> None:
+        """Nobody reads on for now: hold no more than what was read."""
+        ...
+
 
 AReader = TypeVar("AReader", bound=SearchReader)
 

@@ -9,7 +9,7 @@ from glassformer.nn.compiled import has_triton
 from glassformer.training.recipe import TrainingTable
 
 STEPS, MINUTES = 1000, 5  # fewer do not repay the half minute that compiling takes
-KINDS = 16  # of layers: encoder's and decoder's, texts with padding and without, the first shapes and all others
+KINDS = 64  # of layers: encoder's and decoder's, with padding and without, masks of every alignment
 
 
 def is_compiled(training: TrainingTable, device: torch.device, steps: float, minutes: float) -> bool:
@@ -21,12 +21,23 @@ def is_compiled(training: TrainingTable, device: torch.device, steps: float, min
 
 @contextmanager
 def compiler(used: bool) -> Iterator[None]:
-    """What was compiled inside is let go of afterwards."""
+    """What was compiled in this process is let go of afterwards."""
     if not used:
         yield
         return
     try:
-        with torch._dynamo.config.patch(recompile_limit=KINDS):
+        with torch._dynamo.config.patch(cache_size_limit=KINDS):
             yield
     finally:
         torch.compiler.reset()
+
+
+@contextmanager
+def attention_without_plans() -> Iterator[None]:
+    """On a GPU not by cuDNN, which makes a plan for every new shape: batches of texts have hundreds."""
+    before = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        yield
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)

@@ -1,8 +1,8 @@
 """The one training loop: batches in, records out, weights better after each step."""
 
+import logging
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -17,7 +17,7 @@ from glassformer.errors import InputError
 from glassformer.evaluation.score import lower_is_better
 from glassformer.model import Transformer
 from glassformer.training.checkpoint import Save, average_weights, holding, load_weights, weights
-from glassformer.training.compiling import compiler, is_compiled
+from glassformer.training.compiling import attention_without_plans, compiler, is_compiled
 from glassformer.training.loss import Loss, Objective, TokenLoss
 from glassformer.training.memory import kept_memory
 from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
@@ -30,6 +30,7 @@ from glassformer.training.run_folder import Checkpoint, RunFolder
 from glassformer.training.schedule import Schedule
 from glassformer.training.utilization import Utilization, ids
 
+LOG = logging.getLogger(__name__)
 Evaluate = Callable[[Transformer], Mapping[str, float]]
 
 
@@ -148,9 +149,9 @@ class _Run:
 
     def records(self) -> Iterator[Record]:
         """Step after step until a bound is reached."""
-        self.compiled = is_compiled(self.training, self.device, *self._left())
         try:
-            with kept_memory(self.device), compiler(self.compiled):
+            self.compiled = is_compiled(self.training, self.device, *self._left())
+            with kept_memory(self.device), compiler(self.compiled), attention_without_plans():
                 for group in self._groups():
                     self._step(group)
                     yield from self._after_step()
@@ -228,19 +229,26 @@ class _Run:
 
     def _find_gradient(self, group: list[Batch], labels: int) -> None:
         """Compiled where it is wanted; what cannot be compiled here is computed as it stands, from now on."""
-        before = self.sums.clone()
+        if not self.compiled or not self._could_compile(group, labels):
+            self._add_gradients(group, labels)  # so that what a failed try holds is free
+
+    def _could_compile(self, group: list[Batch], labels: int) -> bool:
+        """The gradient by compiled layers; where that fails all is as it was before."""
+        sums, random = self.sums.clone(), random_state(self.device)
         try:
             self._add_gradients(group, labels)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:  # of which kind torch's compiler's are
-            if not self.compiled:
+            if not self.model.compiled:
                 raise
-            self.compiled, self.sums = False, before
+            self.compiled, self.sums = False, sums
+            set_random_state(random, self.device)
             self.optimizer.zero_grad(set_to_none=True)
             told = str(error).strip().partition("\n")[0] or type(error).__name__
-            warnings.warn(f"layers could not be compiled ({told}); training goes on without", stacklevel=2)
-        else:
-            return
-        self._add_gradients(group, labels)  # outside, so that what the failed try holds is free
+            LOG.warning("layers could not be compiled (%s); training goes on without", told)
+            return False
+        return True
 
     def _add_gradients(self, group: list[Batch], labels: int) -> None:
         for batch in group:

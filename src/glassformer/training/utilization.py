@@ -46,9 +46,9 @@ class Utilization:
         if self.for_each is not None:
             yield
             return
+        peak(self.device, self.precision, torch.get_num_threads())  # now, while memory is free
         with FlopCounterMode(display=False, custom_mapping=COUNTS) as counter:
             yield
-        peak(self.device, self.precision, torch.get_num_threads())  # now, and not in the time of later steps
         self.for_each = self.passes * counter.get_total_flops() / max(1, ids(batch))
 
     def share(self, read: int, seconds: float) -> float | None:

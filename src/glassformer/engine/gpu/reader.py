@@ -1,8 +1,11 @@
 """A search's reader on a GPU: new tokens are read by recorded steps."""
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,9 +17,9 @@ from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
 from glassformer.nn.twin import Continuations
 
-ROOM = 256  # slots are added by so many, the new token's place included
+ROOM = 256  # slots are added by so many, the new token's place included: attention takes masks of whole vectors
 SOURCE = 32  # and places of a source
-IDLE = 4  # steps that wait for later readers
+IDLE = 2**29  # bytes of keys and values in steps that wait for later readers
 
 
 class Steps:
@@ -25,21 +28,42 @@ class Steps:
     def __init__(self, model: Transformer, body: Callable[[int], Body]) -> None:
         self.model, self.body = model, body  # what runs so many rows
         self.idle: list[Step] = []  # the latest last
+        self.given: deque[Step] = deque()  # back, and not looked at yet: whoever gives may hold the lock already
         self.lock = Lock()
 
     def take(self, shape: Shape, like: Cache) -> Step:
         """One of this shape."""
         with self.lock:
+            self.settle()
             for place, step in enumerate(self.idle):
                 if step.shape == shape:
                     return self.idle.pop(place)
-        return Step(self.model, shape, like, self.body(shape.rows))
+        try:
+            return self.made(shape, like)
+        except torch.OutOfMemoryError:
+            with self.lock:
+                self.idle.clear()
+        return self.made(shape, like)
 
-    def give(self, step: Step) -> None:
-        """Keep it for the next reader."""
-        with self.lock:
-            self.idle.append(step)
-            del self.idle[:-IDLE]
+    def made(self, shape: Shape, like: Cache) -> Step:
+        """A new one."""
+        with torch.inference_mode(False), torch.no_grad():  # so that it may be written to outside, too
+            return Step(self.model, shape, like, self.body(shape.rows))
+
+    def settle(self) -> None:
+        """Let the oldest idle steps go where they hold too much."""
+        while self.given:
+            self.idle.append(self.given.popleft())
+        while self.idle and sum(step.size for step in self.idle) > IDLE:
+            del self.idle[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A token of every row, and which row each of them was before; None: the same."""
+
+    tokens: list[int]
+    moved: list[int] | None
 
 
 class RecordedReader(Reader):
@@ -57,9 +81,9 @@ class RecordedReader(Reader):
         bounds = [model.config.max_positions - 1] if model.config.limit or has_table(model) else []
         self.most = min(bounds, default=None)  # slots of a step: the model's positions, but for the new token's
         self.step: Step | None = None
-        self.give_back: Callable[[], object] = int  # the step
-        self.origins: list[int] = []  # the row that each row was when the step was taken
-        self.tail: list[list[int]] = []  # what each row has read since then, a token of all rows after the other
+        self.give_back: weakref.finalize[Any, RecordedReader] | None = None  # the step
+        self.count = 0  # rows of it in use
+        self.tail: list[Read] = []  # what was read by it
         self.likeliest: list[int] = []  # to follow each row, where the step has said so
         self.agreed = self.is_ahead = False  # the last choice was the likeliest; the step that reads the next one ran
 
@@ -76,7 +100,7 @@ class RecordedReader(Reader):
             self._leave()
             super().read_on(tokens, rows, trace)
             return
-        step = self._standing(len(tokens), rows)
+        step, moved = self._standing(len(tokens), rows)
         as_told = list(tokens) == self.likeliest[: len(tokens)]
         if not (as_told and self.is_ahead):
             self._forget_ahead(step)
@@ -84,13 +108,14 @@ class RecordedReader(Reader):
                 step.ids[: len(tokens), 0] = torch.tensor(tokens, device=step.device)
             step.play()
         self.agreed, self.is_ahead, self.likeliest = as_told, False, []
-        self.tail.append(list(tokens))
-        self.hidden, self.logits = step.hidden[: len(tokens)], step.logits[: len(tokens)]
-        self.fresh = None if self.real is None else self.real.new_ones(len(tokens), 1)
+        self.tail.append(Read(list(tokens), moved))
+        self.count = len(tokens)
+        self.hidden, self.logits = step.hidden[: self.count], step.logits[: self.count]
+        self.fresh = None if self.real is None else self.real.new_ones(self.count, 1)
 
     def best(self, totals: Sequence[float], beams: int, width: int) -> Continuations:
         """The likeliest continuations; a step has found the single best itself."""
-        if self.step is None or (beams, width) != (1, 1):
+        if self.step is None or self.is_ahead or (beams, width) != (1, 1):
             return super().best(totals, beams, width)
         told = self.step.tell()
         if self.agreed and self.held < self.step.shape.capacity:
@@ -115,30 +140,25 @@ class RecordedReader(Reader):
         self._leave()
         super().crop(count)
 
+    def rest(self) -> None:
+        """Let go of the step."""
+        self._leave()
+
     # ---- between cache and step
 
-    def _standing(self, count: int, rows: Sequence[int] | None) -> Step:
-        """The step that the rows stand in, which are to be these, with room for one token more."""
-        if self.step is not None and self._fits(self.step.shape, count):
-            if rows is not None:
-                self._move(self.step, rows)
-            return self.step
+    def _standing(self, count: int, rows: Sequence[int] | None) -> tuple[Step, list[int] | None]:
+        """The step that the rows stand in, which are to be these, with room for one token more; how they moved."""
+        step, moved = self.step, None if rows is None or list(rows) == list(range(self.count)) else list(rows)
+        if step is not None and self.held < step.shape.capacity and step.shape.rows // 4 < count <= step.shape.rows:
+            if moved is not None and moved != list(range(count)):  # else only the last ones leave
+                self._forget_ahead(step)
+                step.move(moved)
+                self.likeliest = []
+            return step, moved
         self._leave()
         if rows is not None:
             self._select(torch.tensor(rows, device=self.logits.device))
-        return self._enter(count)
-
-    def _fits(self, shape: Shape, count: int) -> bool:
-        return self.held < shape.capacity and shape.rows == as_rows(count)
-
-    def _move(self, step: Step, rows: Sequence[int]) -> None:
-        if list(rows) == list(range(len(self.origins))):
-            return
-        self.origins = [self.origins[row] for row in rows]
-        self.tail = [[tokens[row] for row in rows] for tokens in self.tail]
-        if list(rows) != list(range(len(rows))):  # else only the last ones leave
-            self._forget_ahead(step)
-            step.move(rows)
+        return self._enter(count), None
 
     def _enter(self, count: int) -> Step:
         cache, held = self.cache, self.held
@@ -150,9 +170,10 @@ class RecordedReader(Reader):
             source=None if source is None else -(-source // SOURCE) * SOURCE,
         )
         step = self.steps.take(shape, cache)
-        self.give_back = weakref.finalize(self, self.steps.give, step)
+        self.give_back = weakref.finalize(self, self.steps.given.append, step)
+        self.give_back.atexit = False
         step.load(cache, self.real, self.source_mask, held, source)
-        self.cache, self.origins, self.step = Cache(), list(range(count)), step
+        self.cache, self.step, self.count = Cache(), step, count
         return step
 
     def _leave(self) -> None:
@@ -161,25 +182,36 @@ class RecordedReader(Reader):
             return
         self._forget_ahead(self.step)
         self.hidden, self.logits = self.hidden.clone(), self.logits.clone()
-        self.cache = self.step.stored(len(self.origins), self.held)
+        self.cache = self.step.stored(self.count, self.held)
+        columns, origins = followed(self.tail, self.count)
         assert self.ids is not None, "something was read"
         assert self.sources is not None, "something was read"
-        rows = torch.tensor(self.origins, device=self.ids.device)
+        rows = torch.tensor(origins, device=self.ids.device)
         self.sources = self.sources[rows]
         self.memory = None if self.memory is None else self.memory[rows]
         self.source_mask = None if self.source_mask is None else self.source_mask[rows]
-        new = torch.tensor(self.tail, device=rows.device).T
+        new = torch.tensor(columns, device=rows.device).T
         self.ids = torch.cat([self.ids[rows], new], dim=1)
         if self.real is not None:
             self.real = torch.cat([self.real[rows], self.real.new_ones(new.shape)], dim=1)
         self.step, self.tail, self.likeliest, self.agreed = None, [], [], False
-        self.give_back()
+        if self.give_back is not None:
+            self.give_back()
 
     def _forget_ahead(self, step: Step) -> None:
         """What was read ahead and not asked for."""
         if self.is_ahead:
             step.crop(self.held)
             self.is_ahead, self.likeliest = False, []
+
+
+def followed(tail: Sequence[Read], count: int) -> tuple[list[list[int]], list[int]]:
+    """What the last rows have read, a token of all of them after the other, and which row each of them was at first."""
+    columns, rows = [], list(range(count))
+    for read in reversed(tail):
+        columns.append([read.tokens[row] for row in rows])
+        rows = rows if read.moved is None else [read.moved[row] for row in rows]
+    return columns[::-1], rows
 
 
 def as_rows(count: int) -> int:

@@ -66,6 +66,9 @@ class RowBody:
         self.projected = room((self.heads + 2 * self.groups) * self.size)
         self.mixed, self.active = room(self.heads * self.size), room(config.d_ff)
         self.attended, self.after, self.logits = room(config.d_model), room(config.d_model), room(config.vocab_size)
+        head = model.head
+        assert isinstance(head, LanguageHead), "row_layers knows no other"
+        self.head, self.head_scale = Map(*whole(head.output)), head.scale
         self.kernels = import_module("glassformer.engine.gpu.kernels")
         self.early = weight.is_cuda and torch.cuda.get_device_capability(weight.device) >= (9, 0)
 
@@ -76,10 +79,8 @@ class RowBody:
         turns = x if self.rotary is None else self.turns(places, x)
         for layer in self.layers:
             x = self.layer(layer, x, turns, step)
-        hidden = x[:, None].clone() if self.stack.norm is None else self.stack.norm(x[:, None])
-        head = self.model.head
-        assert isinstance(head, LanguageHead)
-        self.linear(Map(*whole(head.output)), hidden[:, 0], self.logits, scale=head.scale)
+        hidden = x[:, None] if self.stack.norm is None else self.stack.norm(x[:, None])
+        self.linear(self.head, hidden[:, 0], self.logits, scale=self.head_scale)
         return hidden, self.logits
 
     def turns(self, places: Tensor, like: Tensor) -> Tensor:

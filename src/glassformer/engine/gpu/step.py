@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -9,7 +11,8 @@ from torch import Tensor
 from glassformer.model import Transformer
 from glassformer.nn.cache import Cache
 
-FEWEST = 2  # runs before the recording, in which libraries set up what they need
+WARM_UPS = 2  # runs before a recording, in which libraries set up what they need
+RECORDING = Lock()  # a process records one graph at a time
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,12 @@ class StandingCache(Cache):
 
     def __init__(self, kept: Mapping[str, Kept], capacity: int, slot: Tensor) -> None:
         super().__init__()
-        self.memory, self.slot, self.length = kept, slot, capacity
+        self.standing, self.slot, self.length = kept, slot, capacity
         self.kept = {path: (each.key, each.value) for path, each in kept.items()}
 
     def keep(self, path: str, key: Tensor, value: Tensor, *, of_source: bool = False) -> None:
         """Write the last of these keys and values to the slot; those of a source are there already."""
-        own = self.memory[path]
+        own = self.standing[path]
         if not own.of_source:
             own.key.index_copy_(2, self.slot, key[:, :, -1:])
             own.value.index_copy_(2, self.slot, value[:, :, -1:])
@@ -64,15 +67,25 @@ class Step:
         self.real[:, -1] = 1
         self.order = torch.arange(rows, device=device)
         self.source: int | None = None  # how many places of the sources are in use
-        self.source_mask = self.memory = None
+        self.source_mask = self.memory = None  # the latter is never read: its keys and values are there
         if shape.source is not None:
             self.source_mask = torch.ones(rows, shape.source, dtype=torch.bool, device=device)
             self.memory = torch.zeros(rows, shape.source, model.config.d_model, dtype=weight.dtype, device=device)
         self.hidden = self.logits = torch.empty(0)  # what the latest token made of each row; where they stand stays so
         self.best = torch.zeros(2, rows, dtype=torch.float64, device=device)  # the likeliest tokens, their logs
-        self.told = torch.zeros(2, rows, dtype=torch.float64, pin_memory=device.type == "cuda")
+        self.told = torch.zeros(2, rows, dtype=torch.float64, device="cpu", pin_memory=device.type == "cuda")
         self.sent = torch.cuda.Event() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        self.play, self.reorder = recorded(self._run, device), recorded(self._reorder, device)
+        self.play = recorded(self._run, device)
+
+    @cached_property
+    def reorder(self) -> Callable[[], None]:
+        """Row n becomes what row `order[n]` was; recorded when it is first asked for."""
+        return recorded(self._reorder, self.device, warm_up=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of keys and values."""
+        return sum(t.numel() * t.element_size() for each in self.kept.values() for t in (each.key, each.value))
 
     def _kept(self, path: str, like: Cache, key: Tensor, value: Tensor) -> Kept:
         shape, of_source = self.shape, path in like.of_source
@@ -85,7 +98,10 @@ class Step:
 
     def _run(self) -> None:
         """Read the tokens in `ids`; the likeliest to follow take their place."""
-        self.hidden, self.logits = self.body(self)
+        hidden, logits = self.body(self)
+        if self.hidden.numel() and self.device.type == "cpu":  # elsewhere a recording writes to where it wrote before
+            hidden, logits = self.hidden.copy_(hidden), self.logits.copy_(logits)
+        self.hidden, self.logits = hidden, logits
         self.real.index_fill_(1, self.slot, 1)
         self.slot += 1
         wide = self.logits if self.logits.itemsize >= 4 else self.logits.float()
@@ -95,7 +111,6 @@ class Step:
         self.best[1].copy_(logs)
 
     def _reorder(self) -> None:
-        """Row n becomes what row `order[n]` was."""
         held: list[Tensor] = [self.real, *(t for each in self.kept.values() for t in (each.key, each.value))]
         for tensor in held if self.source_mask is None else [*held, self.source_mask]:
             tensor.copy_(tensor.index_select(0, self.order))
@@ -109,6 +124,7 @@ class Step:
         for path, (key, value) in cache.kept.items():
             own, count, places = self.kept[path], len(key), key.shape[2]
             own.key[:count, :, :places], own.value[:count, :, :places] = key, value
+            own.key[:, :, places:] = own.value[:, :, places:] = 0  # what is not seen weighs nothing, if it is a number
         self.real[:, :-1] = 0
         self.real[:, :length] = 1
         if real is not None:
@@ -144,7 +160,7 @@ class Step:
         """Have the likeliest tokens and their logs sent here; what is returned waits until they have come."""
         self.told.copy_(self.best, non_blocking=True)
         if self.sent is not None:
-            self.sent.record()
+            self.sent.record(torch.cuda.current_stream(self.device))
 
         def come() -> list[list[float]]:
             if self.sent is not None:
@@ -172,19 +188,25 @@ def plain_body(step: Step) -> tuple[Tensor, Tensor]:
     return hidden, model.scored(hidden, (slice(None), -1))
 
 
-def recorded(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+def recorded(work: Callable[[], None], device: torch.device, *, warm_up: bool = True) -> Callable[[], None]:
     """The same work, on a GPU as one graph that is launched at once; elsewhere as it is."""
     if device.type != "cuda":
         return work
-    with torch.cuda.device(device):
-        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    with RECORDING, torch.cuda.device(device):
+        beside = stream_beside(device)
         beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(beside):
-            for _ in range(FEWEST):
+            for _ in range(WARM_UPS if warm_up else 0):
                 work()
         torch.cuda.current_stream().wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # others may use the GPU meanwhile
+        with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
             work()
     replay: Callable[[], None] = graph.replay
     return replay
+
+
+@cache
+def stream_beside(device: torch.device) -> torch.cuda.Stream:
+    """Where recordings of this GPU are made: libraries keep memory for each stream that they have met."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
