@@ -1,12 +1,13 @@
 """LoRA: the detour computes what it says, and adapters go to `peft` and come back."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from glassformer.adapters import adapt, is_adapter, load_adapter, save_adapter, settle
+from glassformer.adapters import adapt, is_adapter, load_adapter, load_whole, save_adapter, settle
 from glassformer.errors import InputError
 from glassformer.nn.initialization import initialize
 from glassformer.nn.low_rank import LowRank, low_ranks, merged
@@ -178,6 +179,31 @@ def test_a_part_of_a_stored_matrix_cannot_be_said_to_peft(gpt2: Path, tmp_path: 
     adapt(checkpoint.transformer, ["*attention.query"], rank=2, alpha=4.0)
     with pytest.raises(InputError, match="attention.key.weight has no adapter"):
         save_adapter(checkpoint, tmp_path / "adapter", str(gpt2))
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+@pytest.mark.parametrize(("rank", "alpha"), [(3, 5.0), (2, 5.0), (2, 7.0)])
+def test_an_adapter_over_an_adapter_is_written_as_one(kind: str, rank: int, alpha: float, tmp_path: Path) -> None:
+    """Beside the model that the first one stands beside; a map that only the first one has keeps its detour."""
+    root = saved_base(tmp_path / "root", kind)
+    first = learnt(load_transformer(root))
+    save_adapter(first, tmp_path / "first", str(root))
+    second = load_whole(tmp_path / "first")
+    adapt(second.transformer, [each for each in MAPS if "feed_forward" not in each], rank=rank, alpha=alpha)
+    torch.manual_seed(4)
+    with torch.no_grad():
+        for name, parameter in second.transformer.named_parameters():
+            if ".lora_" in name:
+                parameter.normal_(std=0.3)
+    save_adapter(second, tmp_path / "second", str(tmp_path / "first"))
+    said = json.loads((tmp_path / "second" / "adapter_config.json").read_text())
+    assert said["base_model_name_or_path"] == str(root)
+    found = load_adapter(tmp_path / "second")
+    assert any(each.rank == 3 for each in low_ranks(found.transformer).values())
+    assert torch.allclose(ours(found), ours(second), atol=1e-12)
+    assert not torch.allclose(ours(found), ours(first), atol=1e-2)
+    settle(found.transformer)
+    assert torch.allclose(ours(found), ours(second), atol=1e-12)
 
 
 def test_what_cannot_be_computed_is_refused(base: Path, tmp_path: Path) -> None:

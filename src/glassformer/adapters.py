@@ -6,7 +6,7 @@ config.json of the whole model, which says what its labels mean.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,30 @@ def settle(transformer: Transformer) -> None:
 # ------------------------------------------------------------------ writing
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A detour as PEFT stores it beside one matrix: scale x B A is added to it."""
+
+    down: Tensor  # A: rank, inputs
+    up: Tensor  # B: outputs, rank
+    scale: float
+
+    @property
+    def rank(self) -> int:
+        """How narrow it is."""
+        return len(self.down)
+
+    def over(self, under: "Stored") -> "Stored":
+        """Both as one: A under A, and B beside B."""
+        down, up = under.down.to(self.down.dtype), under.up.to(self.up.dtype) * (under.scale / self.scale)
+        return Stored(torch.cat([down, self.down]), torch.cat([up, self.up], dim=1), self.scale)
+
+
 def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
-    """Write what was learnt beside the model named `base`: its detours, and the parameters that learnt whole."""
+    """Write what was learnt beside the model named `base`: its detours, and the parameters that learnt whole.
+
+    Where that is an adapter itself, both are written as one, beside the model that it stands beside.
+    """
     folder, transformer = Path(folder), checkpoint.transformer
     family, config = FAMILIES[checkpoint.family], transformer.config
     detours = low_ranks(transformer)
@@ -102,26 +124,48 @@ def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
         raise InputError("this model has no adapter; train one with [tuning] method = 'lora'")
     written = family.published(config, checkpoint.raw, checkpoint.labels)
     rules, prefixed = family.names(written, config), not family.architecture(written).bare
-    tensors: dict[str, Tensor] = {}
-    modules: dict[str, LowRank] = {}  # PEFT's module -> one of its detours
+    stored: dict[str, Stored] = {}  # by PEFT's module
     beside = weight_moves(detours, transformer, rules, prefixed)
     for move in beside:
-        module = move.theirs.removesuffix(".weight")
         own = [detours[name.removesuffix(".weight")] for name in move.ours]
-        tensors |= {f"{ROOT}{module}.{name}.weight": each for name, each in joined(own).items()}
-        modules[module] = own[0]
+        stored[move.theirs.removesuffix(".weight")] = Stored(*joined(own), own[0].scale)
     whole = whole_parameters(transformer)
     moves = [move for move in moves_out(whole, rules, prefixed) if move.role == "main"]
-    tensors |= {ROOT + move.theirs: to_theirs(move, whole) for move in moves}
+    learnt = {move.theirs: to_theirs(move, whole) for move in moves}
+    if is_adapter(under := resolve(base)):
+        base, below, others = taken_apart(under)
+        stored = {**below, **{name: each.over(below[name]) if name in below else each for name, each in stored.items()}}
+        body = [name for name, _ in transformer.named_parameters() if not name.startswith("head.")]
+        kept = {move.theirs for move in moves_out(body, rules, prefixed)}
+        learnt = {**{name: each for name, each in others.items() if name in kept}, **learnt}
+    tensors = {f"{ROOT}{name}": each for name, each in learnt.items()}
+    for module, each in stored.items():
+        tensors |= {f"{ROOT}{module}.lora_A.weight": each.down, f"{ROOT}{module}.lora_B.weight": each.up}
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(
         folder / ADAPTER_WEIGHTS, {name: each.detach().contiguous().clone() for name, each in tensors.items()}
     )
     write_json(folder / CONFIG, written)
-    saved = sorted({move.theirs.rpartition(".")[0] for move in moves})
-    said = said_of(config.head, config.stack, base, modules, saved, tensors)
+    said = said_of(config.head, config.stack, base, stored, sorted({name.rpartition(".")[0] for name in learnt}))
+    said["lora_dropout"] = next(iter(detours.values())).dropout.share
     said["fan_in_fan_out"] = any(move.reshape in (TRANSPOSED, TRANSPOSED_THIRDS) for move in beside)
     write_json(folder / ADAPTER, said)
+
+
+def taken_apart(folder: Path) -> tuple[str, dict[str, Stored], dict[str, Tensor]]:
+    """An adapter's folder: the name of its base, its detours by PEFT's module, and what it learnt whole."""
+    said = read_json(folder / ADAPTER)
+    name = str(said.get("base_model_name_or_path"))
+    tensors = {each.removeprefix(ROOT): tensor for each, tensor in read_weights(folder).items()}
+    stored, whole = {}, {}
+    for each, tensor in tensors.items():
+        module, _, part = each.removesuffix(".weight").rpartition(".")
+        if part == "lora_A":
+            up, rank = tensors[f"{module}.lora_B.weight"], len(tensor)
+            stored[module] = Stored(tensor, up, alpha_of(said, module, rank) / rank)
+        elif part != "lora_B":
+            whole[each] = tensor
+    return str(base_of(folder)) if name.startswith(".") else name, stored, whole
 
 
 def weight_moves(
@@ -145,14 +189,12 @@ def weight_moves(
     return mine
 
 
-def joined(own: Sequence[LowRank]) -> dict[str, Tensor]:
+def joined(own: Sequence[LowRank]) -> tuple[Tensor, Tensor]:
     """The detours of the maps that one stored matrix holds as one detour: A over A, and B beside B in blocks."""
     if len(own) == 1:
-        return {"lora_A": own[0].lora_A, "lora_B": own[0].lora_B}
-    return {
-        "lora_A": torch.cat([each.lora_A for each in own]),
-        "lora_B": torch.block_diag(*(each.lora_B for each in own)),  # type: ignore[no-untyped-call]
-    }
+        return own[0].lora_A, own[0].lora_B
+    blocks: Tensor = torch.block_diag(*(each.lora_B for each in own))  # type: ignore[no-untyped-call]
+    return torch.cat([each.lora_A for each in own]), blocks
 
 
 def whole_parameters(transformer: Transformer) -> dict[str, Tensor]:
@@ -165,18 +207,12 @@ def whole_parameters(transformer: Transformer) -> dict[str, Tensor]:
 
 
 def said_of(
-    head: str,
-    stack: str,
-    base: str,
-    modules: Mapping[str, LowRank],
-    saved: Sequence[str],
-    tensors: Mapping[str, Tensor],
+    head: str, stack: str, base: str, stored: Mapping[str, Stored], saved: Sequence[str]
 ) -> dict[str, Any]:
     """adapter_config.json. A matrix that holds several maps has a rank, and an alpha, as many times larger."""
-    first = next(iter(modules.values()))
-    ranks = {module: tensors[f"{ROOT}{module}.lora_A.weight"].shape[0] for module in modules}
-    own = {module: rank for module, rank in ranks.items() if rank != first.rank}
-    alphas = {module: modules[module].scale * rank for module, rank in own.items()}
+    first = next(iter(stored.values()))
+    alphas = {module: each.scale * each.rank for module, each in stored.items()}
+    alpha = first.scale * first.rank
     types = {ours: word for word, ours in reversed(TASK_TYPES.items())}
     word = "SEQ_2_SEQ_LM" if stack == "encoder-decoder" and head == "language-model" else types.get(head)
     return {
@@ -184,12 +220,12 @@ def said_of(
         "task_type": word,
         "base_model_name_or_path": base,
         "r": first.rank,
-        "lora_alpha": first.alpha,
-        "lora_dropout": first.dropout.share,
-        "target_modules": list(modules),
+        "lora_alpha": alpha,
+        "lora_dropout": 0.0,
+        "target_modules": list(stored),
         "modules_to_save": list(saved) or None,
-        "rank_pattern": own,
-        "alpha_pattern": alphas,
+        "rank_pattern": {module: each.rank for module, each in stored.items() if each.rank != first.rank},
+        "alpha_pattern": {module: each for module, each in alphas.items() if each != alpha},
         "bias": "none",
         "inference_mode": True,
     }
@@ -312,9 +348,7 @@ def put_in(
     if up is None or down.shape[0] != up.shape[1]:
         raise InputError(f"the adapter's lora_A and lora_B of {module} do not fit together; save it again")
     rank = down.shape[0]
-    alpha = pattern_of(said.get("alpha_pattern"), module, said.get("lora_alpha", rank))
-    if said.get("use_rslora"):
-        alpha *= math.sqrt(rank)
+    alpha = alpha_of(said, module, rank)
     for name, (rows, inputs) in zip(move.ours, pieces(up, down, len(move.ours)), strict=True):
         path = name.removesuffix(".weight")
         with Undrawn():
@@ -334,6 +368,12 @@ def pieces(up: Tensor, down: Tensor, count: int) -> Iterator[tuple[Tensor, Tenso
             yield rows[:, own], down[own]
         else:
             yield rows, down
+
+
+def alpha_of(said: Mapping[str, Any], module: str, rank: int) -> float:
+    """What PEFT's settings make of a detour's scale, times its rank."""
+    alpha = pattern_of(said.get("alpha_pattern"), module, said.get("lora_alpha", rank))
+    return alpha * math.sqrt(rank) if said.get("use_rslora") else alpha
 
 
 def pattern_of(patterns: Mapping[str, Any] | None, module: str, default: float) -> float:

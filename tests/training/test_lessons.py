@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import glassformer as gf
+from glassformer import adapters
 from glassformer.errors import InputError
 from glassformer.evaluation import summarization
 from glassformer.pretrained import load_transformer
@@ -297,6 +298,24 @@ def test_lora_learns_beside_what_stays(trained: Path, data: Path, tmp_path: Path
         torch.testing.assert_close(model.transformer(**batch.inputs()), expected, rtol=0, atol=1e-5)
     assert model("a lovely film").label in ("yes", "no")
     assert model.trace("a lovely film").verify().max_relative_error < 1e-4
+
+
+def test_an_adapter_that_starts_from_an_adapter_stands_beside_the_same_model(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    write(data, "classification")
+    tuning = {"method": "lora", "rank": 2, "targets": ["*attention.*"]}
+    list(run_recipe(tuned("classification", trained, tuning), [str(data)], tmp_path / "first"))
+    first = tmp_path / "first" / "last"
+    prepared = prepare(tuned("classification", first, tuning), [str(data)], tmp_path / "second")
+    list(prepared.records())
+    second = tmp_path / "second" / "last"
+    assert adapters.base_of(second) == adapters.base_of(first)
+    batch = next(prepared.batches.epoch(0))
+    with torch.no_grad():
+        expected = prepared.model.eval()(**batch.inputs())
+        found = gf.load(second).transformer(**batch.inputs())
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
