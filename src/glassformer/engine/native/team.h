@@ -24,7 +24,7 @@ constexpr int IDLE_LOOKS = 100'000;   // between two pieces of work: about a fif
 
 class Team {
 public:
-    explicit Team(int size) : size(size), waiting(0), round(0) {}
+    explicit Team(int size) : size(size), waiting(0), round(0), begun(new Begun[size]) {}
 
     // All wait until the last one is here.
     void meet() {
@@ -32,7 +32,7 @@ public:
         const unsigned mine = round.load(std::memory_order_relaxed);
         if (waiting.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
             waiting.store(0, std::memory_order_relaxed);
-            next.store(0, std::memory_order_relaxed);
+            for (int part = 0; part < size; ++part) begun[part].pieces.store(0, std::memory_order_relaxed);
             round.store(mine + 1, std::memory_order_release);
             return;
         }
@@ -42,24 +42,35 @@ public:
         }
     }
 
-    // Every piece from 0 up to `count` is done by whoever is free: a core that others use as well takes fewer. Pieces of
-    // one call are independent; the caller meets before it uses what they made, and before the next call.
+    // Every piece from 0 up to `count` is done: each thread begins with a part of its own, so that it reads weights as
+    // one stream, and whoever is done helps others: a core that others use as well takes fewer. Pieces of one call are
+    // independent; the caller meets before it uses what they made, and before the next call.
     template <class Piece>
     void share(int64_t count, Piece&& piece) {
         if (size == 1) {
             for (int64_t i = 0; i < count; ++i) piece(i);
             return;
         }
-        for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) piece(i);
+        for (int turn = 0; turn < size; ++turn) {
+            const int part = (number_here + turn) % size;
+            const int64_t first = part * count / size, end = (part + 1) * count / size;
+            for (int64_t i; (i = first + begun[part].pieces.fetch_add(1, std::memory_order_relaxed)) < end;) piece(i);
+        }
     }
 
+    static thread_local int number_here;  // of this thread, in the team that it works in
     const int size;
 
 private:
     alignas(64) std::atomic<int> waiting;
     alignas(64) std::atomic<unsigned> round;
-    alignas(64) std::atomic<int64_t> next{0};
+    struct alignas(64) Begun {
+        std::atomic<int64_t> pieces{0};  // of a thread's part, so far
+    };
+    std::unique_ptr<Begun[]> begun;
 };
+
+inline thread_local int Team::number_here = 0;
 
 // The process's threads. They are made when first asked for, and again in a process that was forked.
 class Workers {
@@ -132,6 +143,7 @@ private:
 
     void wait_for_work(int number, std::atomic<pid_t>& id) {
         id.store(pid_t(syscall(SYS_gettid)), std::memory_order_release);
+        Team::number_here = number;
         for (unsigned seen = generation_when_made;;) {
             for (int looks = 0; generation.load(std::memory_order_acquire) == seen && looks < IDLE_LOOKS; ++looks)
                 _mm_pause();
