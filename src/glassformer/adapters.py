@@ -146,7 +146,8 @@ def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
         folder / ADAPTER_WEIGHTS, {name: each.detach().contiguous().clone() for name, each in tensors.items()}
     )
     write_json(folder / CONFIG, written)
-    said = said_of(config.head, config.stack, base, stored, sorted({name.rpartition(".")[0] for name in learnt}))
+    saved = sorted({name.rpartition(".")[0] for name in learnt})
+    said = said_of(config.head, config.stack, base, stored, saved)
     said["lora_dropout"] = next(iter(detours.values())).dropout.share
     said["fan_in_fan_out"] = any(move.reshape in (TRANSPOSED, TRANSPOSED_THIRDS) for move in beside)
     write_json(folder / ADAPTER, said)
@@ -221,7 +222,6 @@ def said_of(
         "base_model_name_or_path": base,
         "r": first.rank,
         "lora_alpha": alpha,
-        "lora_dropout": 0.0,
         "target_modules": list(stored),
         "modules_to_save": list(saved) or None,
         "rank_pattern": {module: each.rank for module, each in stored.items() if each.rank != first.rank},

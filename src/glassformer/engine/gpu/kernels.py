@@ -2,16 +2,16 @@
 
 So few rows cost what reading the weights costs. A map therefore does at once what stands before and behind it: the
 norm, the bias, the activation and what is added; and it reads its weights before it waits for the kernel before it
-(programmatic dependent launch: CUDA programming guide, section 4.5), so that the memory never rests. Every number is
-rounded where the open model rounds it.
+(programmatic dependent launch: CUDA programming guide, section 4.5), so that the memory need not rest. Numbers
+are rounded where the open model rounds them, but for RMS norms and scaled outputs, which are rounded once.
 """
 
 import triton
 import triton.language as tl
 from triton.language.extra import cuda
 
-NO_NORM, LAYER_NORM, RMS_NORM = 0, 1, 2  # as NORM numbers them
-ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu-tanh": 3, "silu": 4}  # as ACTIVATION does
+NO_NORM, LAYER_NORM, RMS_NORM = 0, 1, 2  # for NORM
+ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu-tanh": 3, "silu": 4}  # for ACTIVATION
 
 
 @triton.jit

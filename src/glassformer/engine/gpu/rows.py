@@ -133,13 +133,19 @@ class RowBody:
             ROWS=self.rows,
             OUTPUTS=each,
             WIDTH=wide,
-            NORM=0 if norm is None else 1 if isinstance(norm, LayerNorm) else 2,
+            NORM=self.norm_number(norm),
             ACTIVATION=self.kernels.ACTIVATIONS[activation],
             GATED=gate is not None,
             BIASED=bias is not None,
             ADDED=residual is not None,
             **self.launch(each * wide * (1 if gate is None else 2)),
         )
+
+    def norm_number(self, norm: LayerNorm | RMSNorm | None) -> int:
+        """What the kernels call a norm."""
+        if norm is None:
+            return int(self.kernels.NO_NORM)
+        return int(self.kernels.LAYER_NORM if isinstance(norm, LayerNorm) else self.kernels.RMS_NORM)
 
     def attend(self, path: str, turns: Tensor, step: Step) -> None:
         """One launch: keys and values kept, and what each head gathers."""
