@@ -403,7 +403,6 @@ def test_examples_that_do_not_fit_are_refused(name: str, data: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("task", "table", "values"),
     [
-        ("answering", "training", {}),
         ("classification", "data", {"multiple": True}),
         ("masking", "pretraining", {"next_sentence": True}),
     ],

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from glassformer.data.batch import IGNORE, Batch
-from glassformer.training.loss import LabelLoss, TokenLoss, cross_entropy
+from glassformer.training.loss import LabelLoss, SpanLoss, TokenLoss, cross_entropy
 
 from .toy import toy_batches, toy_model
 
@@ -96,6 +96,41 @@ def test_two_passes_are_held_together_as_the_paper_says() -> None:
     expected.backward()
     assert apart.item() > 0.01
     assert loss.count == batch.tokens
+    assert loss.total.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert torch.allclose(gradient, model.tokens.weight.grad, rtol=0, atol=1e-12)
+
+
+def test_two_passes_over_spans_are_held_together_where_some_places_are_padding() -> None:
+    """The same dropout again, over what is there of each text alone: torch's own losses and divergences."""
+    model = toy_model(
+        stack="encoder", decoder_layers=0, head="answer-span", dropout=0.3, dtype="float64"
+    ).train()
+    lengths = (5, 3)
+    batch = Batch(
+        source=torch.randint(4, 12, (2, 5)),
+        source_mask=torch.arange(5) < torch.tensor(lengths)[:, None],
+        labels=torch.tensor([[1, 4], [0, 2]]),
+    )
+    torch.manual_seed(5)
+    loss = SpanLoss(r_drop=4.0)(model, batch)
+    loss.total.backward()
+    gradient = model.tokens.weight.grad.clone()
+    model.zero_grad()
+    torch.manual_seed(5)
+    first, second = model(**batch.repeated(2).inputs()).chunk(2)  # 2 T 2 each
+    expected, apart = 0.0, 0.0
+    for row, length in enumerate(lengths):
+        for end in range(2):
+            one, two = (half[row, :length, end][None] for half in (first, second))
+            expected += sum(F.cross_entropy(each, batch.labels[row, end][None]) for each in (one, two))
+            log_p, log_q = one.log_softmax(-1), two.log_softmax(-1)
+            apart += sum(
+                F.kl_div(*pair, reduction="sum", log_target=True) for pair in ((log_q, log_p), (log_p, log_q))
+            )
+    expected = (expected + 4.0 * apart / 2) / 2
+    expected.backward()
+    assert apart.item() > 0.01
+    assert loss.count == 4
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-12)
     assert torch.allclose(gradient, model.tokens.weight.grad, rtol=0, atol=1e-12)
 

@@ -201,9 +201,9 @@ class ChoiceLoss(ABC):
             total=(loss.total + self.r_drop * apart) / 2, nll=loss.nll / 2, count=loss.count // 2
         )  # half of the paper's: the rate that suits one pass suits two
 
-    @abstractmethod
     def of_one_pass(self, model: Transformer, batch: Batch) -> Loss:
         """The loss of one batch, read once."""
+        return self.measured(*self.choices(model, batch))
 
     def measured(self, logits: Tensor, labels: Tensor) -> Loss:
         """The cross-entropy of what is scored."""
@@ -243,10 +243,6 @@ class LabelLoss(ChoiceLoss):
         counted = labels != IGNORE
         return logits[counted], labels[counted]
 
-    def of_one_pass(self, model: Transformer, batch: Batch) -> Loss:
-        """The loss of one batch, read once."""
-        return self.measured(*self.choices(model, batch))
-
 
 @dataclass(frozen=True)
 class LabelsLoss:
@@ -262,19 +258,19 @@ class LabelsLoss:
 
 
 @dataclass(frozen=True)
-class SpanLoss:
+class SpanLoss(ChoiceLoss):
     """Where an answer starts and where it ends, each a choice among the positions: (B T 2) against (B 2).
 
     Devlin et al. 2019, section 4.2.
     """
 
-    def __call__(self, model: Transformer, batch: Batch) -> Loss:
-        """The loss of one batch."""
+    def choices(self, model: Transformer, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits 2B T, two rows for a sequence, and labels 2B."""
         logits, labels = model(**batch.inputs()), labels_of(batch)
         mask = batch.source_mask if model.decoder is None else batch.target_mask
-        if mask is not None:
-            logits = logits.masked_fill(~mask.bool()[..., None], -torch.inf)
-        return cross_entropy(logits.mT.flatten(0, 1), labels.flatten())
+        if mask is not None:  # finite, for the divergence of R-Drop: nothing less nothing; its exponential is 0
+            logits = logits.masked_fill(~mask.bool()[..., None], torch.finfo(logits.dtype).min / 2)
+        return logits.mT.flatten(0, 1), labels.flatten()
 
 
 @dataclass(frozen=True)

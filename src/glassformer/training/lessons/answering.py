@@ -14,7 +14,7 @@ from glassformer.tasks.wanted import NOWHERE, span_in
 from glassformer.text.tokenizer import Encoding
 from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
-from glassformer.training.lessons.lesson import NOTHING, Lesson
+from glassformer.training.lessons.lesson import Lesson
 from glassformer.training.loss import Objective, SpanLoss
 from glassformer.training.recipe import Recipe
 
@@ -39,8 +39,8 @@ class AnsweringLesson(Lesson[Question]):
 
     @classmethod
     def takes(cls, recipe: Recipe) -> frozenset[str]:
-        """An answer is two choices among places."""
-        return NOTHING
+        """An answer is two choices among places, of which most are padding: nothing to smooth with."""
+        return frozenset({"training.r_drop"})
 
     @classmethod
     def described(cls, recipe: Recipe, examples: Sequence[Question]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class AnsweringLesson(Lesson[Question]):
 
     def objective(self, examples: Sequence[Question]) -> Objective:
         """Cross-entropy of both ends."""
-        return SpanLoss()
+        return SpanLoss(r_drop=self.recipe.training.r_drop)
 
     def measure(self, model: Transformer, examples: Sequence[Question]) -> Mapping[str, float]:
         """Exact match and F1."""
