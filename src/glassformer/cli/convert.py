@@ -8,6 +8,7 @@ import click
 
 FORMATS = {  # format -> the module that writes it
     "huggingface": "glassformer.export.huggingface",
+    "peft": "glassformer.export.peft",
     "gguf": "glassformer.export.gguf",
     "ctranslate2": "glassformer.export.ctranslate2",
     "onnx": "glassformer.export.onnx",
