@@ -1,10 +1,11 @@
-"""Two things that a training step costs beside its products: drawing what drops out, and pages of memory.
+"""What a training step costs beside its largest products: attention, drawing what drops out, and pages of memory.
 
     python benchmarks/step_costs.py [--threads N] [--rounds N] [--json FILE]
 
-Prints nanoseconds a number of our dropout and of torch's, and milliseconds of processor time a step of a small GPT-2
-(4 layers of 192, 64 x 64 tokens, bfloat16) with its memory kept from step to step and handed back each time, for a
-small and a large vocabulary. Medians of the rounds, taken in turn.
+Prints milliseconds of attention in bfloat16, forward and backward, by several calls and by torch's one, of 2,048
+tokens in texts of several lengths; nanoseconds a number of our dropout and of torch's; and milliseconds of processor
+time a step of a small GPT-2 (4 layers of 192, 64 x 64 tokens, bfloat16) with its memory kept from step to step and
+handed back each time, for a small and a large vocabulary. Medians of the rounds, taken in turn.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from torch.nn import functional
 from turns import keep, processor
 
 from glassformer.model import Transformer
+from glassformer.nn import attention
 from glassformer.nn.dropout import dropped
 from glassformer.training import loop
 from glassformer.training.loss import TokenLoss
@@ -32,6 +34,7 @@ from glassformer.training.recipe import TrainingTable
 NUMBERS, SHARE = 32 * 12 * 64 * 64, 0.1
 VOCABULARIES = (65, 8000)
 STEPS = 8
+LENGTHS, TOKENS, HEADS, WIDTH = (16, 64, 96, 128, 256, 512, 1024), 2048, 12, 32
 
 
 def spent(work: Callable[[], Any]) -> float:
@@ -39,6 +42,36 @@ def spent(work: Callable[[], Any]) -> float:
     begun = time.process_time()
     work()
     return time.process_time() - begun
+
+
+def attentions(rounds: int) -> list[dict[str, Any]]:
+    """Milliseconds forward and backward, as a model learns in bfloat16, by several calls and by one."""
+    lines = []
+    ways = {"several calls": 10**9, "one call": 0}
+    for length in LENGTHS:
+        rows = torch.randn(3, TOKENS // length, length, HEADS, WIDTH).requires_grad_()
+        found: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds + 1):
+            for name, most in ways.items():
+                with several_calls_up_to(most):
+                    found[name].append(1e3 * spent(lambda rows=rows: attended(rows)))
+        lines.append({"keys": length, **{name: statistics.median(values[1:]) for name, values in found.items()}})
+    return lines
+
+
+@contextmanager
+def several_calls_up_to(most: int) -> Iterator[None]:
+    """Attention that takes several calls up to so many keys."""
+    kept, attention.SEVERAL_CALLS = attention.SEVERAL_CALLS, most
+    yield
+    attention.SEVERAL_CALLS = kept
+
+
+def attended(rows: torch.Tensor) -> None:
+    """One pass forward and backward."""
+    q, k, v = (each.bfloat16().transpose(1, 2) for each in rows)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        attention.fused(q, k, v, attention.Visibility(None), 0.0, WIDTH**-0.5).sum().backward()
 
 
 def dropouts(rounds: int) -> list[dict[str, Any]]:
@@ -97,7 +130,7 @@ def steps(model: Transformer, table: TrainingTable, vocabulary: int) -> Iterator
 
 
 def main() -> None:
-    """Both tables, and one line of JSON."""
+    """The tables, and one line of JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -110,14 +143,18 @@ def main() -> None:
     if arguments.point:
         print(point(*arguments.point))
         return
+    mixed = attentions(arguments.rounds)
     drawn, paged = dropouts(arguments.rounds), pages(arguments.rounds, arguments.threads)
+    for line in mixed:
+        several, one = line["several calls"], line["one call"]
+        print(f"attention in bfloat16, {line['keys']:4} keys: several calls {several:6.2f} ms, one {one:6.2f}")
     for line in drawn:
         print(f"dropout, {line['numbers']:9} ours {line['ours']:5.2f} ns a number, torch {line['torch']:5.2f}")
     for line in paged:
         kept, back = line["kept"], line["handed back"]
         print(f"a step, vocabulary {line['vocabulary']:5}: memory kept {kept:5.0f} ms, handed back {back:5.0f} ms")
     made = {"benchmark": "step_costs", "processor": processor(), "threads": arguments.threads}
-    keep({**made, "dropout": drawn, "pages": paged}, arguments.json)
+    keep({**made, "attention": mixed, "dropout": drawn, "pages": paged}, arguments.json)
 
 
 if __name__ == "__main__":

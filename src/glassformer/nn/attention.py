@@ -34,7 +34,12 @@ class Visibility:
             queries = scores.shape[-1]
             real = torch.ones(1, queries, dtype=torch.bool, device=scores.device)
             self.added = mask_of(real, queries, True, scores.dtype)
-        return scores if self.added is None else scores + self.added
+        added = self.added
+        if added is None:
+            return scores
+        if added.dtype != scores.dtype and scores.dtype == torch.bfloat16:
+            added = added.clamp_min(torch.finfo(torch.bfloat16).min).to(torch.bfloat16)
+        return scores + added
 
 
 def mask_of(
@@ -66,18 +71,33 @@ def kind_of_scores(x: Tensor) -> torch.dtype:
     return x.dtype
 
 
-def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
-    """The whole of attention in one call of torch's; (B, H, Q, D).
+SEVERAL_CALLS = 512  # up to so many keys training in bfloat16 is quicker so, on a processor
 
-    On a processor it stays in float32 while a model trains in bfloat16: there its backward pass takes up to eight
-    times as long. Torch has nothing fused there for a model that drops weights, and draws slowly.
+
+def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
+    """The whole of attention, as few calls as are quick; (B, H, Q, D).
+
+    On a processor torch's one call has a backward pass that in bfloat16 takes up to eight times as long as in float32,
+    so several calls learn there from short texts, and from long ones it is given float32; and for a model that drops
+    weights it has nothing.
     """
-    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
-            return fused(q.float(), k.float(), v.float(), visible, dropout, scale)
-    if dropout and q.device.type == "cpu":
-        weights = visible.hidden(q * scale @ k.mT).softmax(dim=-1)
-        return dropped(weights, dropout) @ v
+    if q.device.type != "cpu":
+        return in_one_call(q, k, v, visible, dropout, scale)
+    mixed = torch.is_autocast_enabled("cpu")
+    kind = torch.get_autocast_dtype("cpu") if mixed else q.dtype
+    narrow = kind == torch.bfloat16 and k.shape[2] <= SEVERAL_CALLS
+    learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
+    with torch.autocast("cpu", enabled=False):
+        if dropout or (narrow and learns):
+            weights = visible.hidden((q * scale).to(kind) @ k.to(kind).mT).softmax(dim=-1)
+            return dropped(weights, dropout) @ v.to(kind)
+        if mixed:
+            q, k, v = q.float(), k.float(), v.float()
+        return in_one_call(q, k, v, visible, 0.0, scale)
+
+
+def in_one_call(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
+    """Torch's own call for it."""
     added = None if visible.causal else visible.added
     return functional.scaled_dot_product_attention(
         q, k, v, attn_mask=added, dropout_p=dropout, is_causal=visible.causal, scale=scale
