@@ -1,13 +1,14 @@
 """Kill a training with SIGKILL at random moments, go on each time, and compare its weights with an undisturbed run's.
 
-    python benchmarks/kills.py RECIPE --data FOLDER [--kills 10] [--steps 60] [--set KEY=VALUE] [--json FILE]
+    python benchmarks/kills.py RECIPE --data FOLDER [--kills N] [--steps N] [--lines N] [--set KEY=VALUE] [--json FILE]
 
-Both runs are cut to so many steps, with a checkpoint every few. A moment is drawn evenly from the start of a process
-to three times a kill's share of the undisturbed run. Prints each moment and what was found; exits 1 where
-a single bit differs.
+Both runs are cut to so many steps, with a checkpoint every few, and with --lines to so many lines (of questions in
+json: paragraphs) of each file. A moment is drawn evenly from the start of a process to three times a kill's share of
+the undisturbed run. Prints each moment and what was found; exits 1 where a single bit differs.
 """
 
 import argparse
+import gzip
 import hashlib
 import json
 import random
@@ -16,7 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
+
+from glassformer.training.recipe import Recipe
 
 
 def command(recipe: str, data: str, out: Path, steps: int, changes: list[str]) -> list[str]:
@@ -53,6 +57,26 @@ def digest(out: Path, steps: int) -> str:
     ).hexdigest()
 
 
+def cut(recipe: Recipe, data: Path, lines: int, out: Path) -> Path:
+    """A folder of the recipe's files, the first lines of each."""
+    for given in (recipe.data.train, recipe.data.dev, recipe.data.test):
+        patterns = [given] if isinstance(given, str) else list(given or ())
+        for path in (path for pattern in patterns for path in data.glob(pattern)):
+            copy = out / path.relative_to(data)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            opened = gzip.open if path.suffix == ".gz" else open
+            with opened(path, "rt", encoding="utf-8") as source, opened(copy, "wt", encoding="utf-8") as target:
+                json_file = ".json" in path.suffixes
+                target.write(paragraphs(source.read(), lines) if json_file else "".join(islice(source, lines)))
+    return out
+
+
+def paragraphs(text: str, count: int) -> str:
+    """SQuAD's json with the first paragraphs alone."""
+    every = [paragraph for article in json.loads(text)["data"] for paragraph in article["paragraphs"]]
+    return json.dumps({"data": [{"title": "", "paragraphs": every[:count]}]})
+
+
 def main() -> None:
     """Measure, print, and write."""
     parser = argparse.ArgumentParser(
@@ -62,6 +86,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--lines", type=int)
     parser.add_argument("--set", dest="changes", action="append", default=[])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
@@ -69,11 +94,14 @@ def main() -> None:
     chance = random.Random(given.seed)
     with tempfile.TemporaryDirectory() as place:
         whole, killed = Path(place, "whole"), Path(place, "killed")
+        data = given.data
+        if given.lines:
+            data = str(cut(Recipe.read(given.recipe), Path(data), given.lines, Path(place, "data")))
         started = time.perf_counter()
-        run(command(given.recipe, given.data, whole, given.steps, given.changes), None)
+        run(command(given.recipe, data, whole, given.steps, given.changes), None)
         seconds = time.perf_counter() - started
         moments: list[dict[str, object]] = []
-        words = command(given.recipe, given.data, killed, given.steps, given.changes)
+        words = command(given.recipe, data, killed, given.steps, given.changes)
         while len(moments) < given.kills:
             resume = ["--resume"] if (killed / "recipe.toml").is_file() else []
             moment = chance.uniform(0.0, 3 * seconds / given.kills)
