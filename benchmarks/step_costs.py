@@ -91,9 +91,9 @@ def dropouts(rounds: int) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def handed_back(_: torch.device) -> Iterator[None]:
+def handed_back(_: torch.device) -> Iterator[Callable[[], object]]:
     """What the C library does of its own accord."""
-    yield
+    yield lambda: None
 
 
 def point(size: int, kept: bool) -> float:

@@ -151,10 +151,11 @@ class _Run:
         """Step after step until a bound is reached."""
         try:
             self.compiled = is_compiled(self.training, self.device, *self._left())
-            with kept_memory(self.device), compiler(self.compiled), attention_without_plans():
+            with kept_memory(self.device) as hand_back, compiler(self.compiled), attention_without_plans():
                 for group in self._groups():
                     self._step(group)
                     yield from self._after_step()
+                    hand_back()
                 yield from self._finish()
         finally:
             self.model.compile_layers(False)
