@@ -159,12 +159,18 @@ def load_transformer(folder: str | Path, *, dtype: str | None = None) -> Checkpo
     )
 
 
+def hint_for(folder: Path) -> str:
+    """What to give in place of a folder that is no model's."""
+    finished = next((folder / name for name in ("best", "last") if (folder / name / CONFIG).is_file()), None)
+    if finished is not None:
+        return f"it is the folder of a training; give {finished}"
+    return f"a checkpoint folder holds {CONFIG} and {WEIGHTS}, or an adapter"
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object."""
     if not path.is_file():
-        raise InputError(
-            f"{path.parent} has no {path.name}; a checkpoint folder holds {CONFIG} and {WEIGHTS}"
-        )
+        raise InputError(f"{path.parent} has no {path.name}; {hint_for(path.parent)}")
     try:
         value = json.loads(path.read_text("utf-8"))
     except ValueError as error:

@@ -132,7 +132,8 @@ def test_bad_files_are_refused_before_the_first_row(
         (["a"], "b.txt", {}, "give one of them"),
         (["a", " "], None, {}, "text 2 of 2 is empty"),
         (["a"], None, {"fields": QUESTION}, "its context is needed"),
-        (["a"], None, {"named": ["txt=a"]}, "text=NAME"),
+        (["a"], None, {"named": ["text=a"]}, "names a column of --input"),
+        ([], "b.jsonl", {"named": ["txt=a"]}, "text=NAME"),
         ([], "/", {}, "is a folder"),
     ],
 )

@@ -25,7 +25,10 @@ def test_in_parts_it_is_the_same_model(tmp_path: Path) -> None:
 
 def test_whole_after_parts_nothing_old_is_read(tmp_path: Path) -> None:
     assert run(["convert", MODEL, str(tmp_path), "--to", "huggingface", "--shard-size", "64"]) == 0
-    assert run(["convert", MODEL, str(tmp_path), "--to", "huggingface", "--dtype", "bfloat16"]) == 0
+    assert run(["convert", MODEL, str(tmp_path), "--to", "huggingface", "--dtype", "bfloat16"]) == 2  # not unasked
+    assert (tmp_path / "model.safetensors.index.json").exists()
+    again = ["--dtype", "bfloat16", "--overwrite"]
+    assert run(["convert", MODEL, str(tmp_path), "--to", "huggingface", *again]) == 0
     assert not (tmp_path / "model.safetensors.index.json").exists()
     with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
         assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118

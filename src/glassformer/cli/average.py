@@ -12,7 +12,7 @@ from glassformer.errors import InputError
 @click.option(
     "--shares",
     metavar="NUMBERS",
-    help="How much each model counts, parted by commas, such as 0.3,0.7. [default: all alike]",
+    help="How much each model counts, parted by commas, such as 0.3,0.7; scaled to a sum of 1. [default: all alike]",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder to write.")
 def average(models: tuple[str, ...], shares: str | None, out: Path) -> None:
@@ -20,7 +20,7 @@ def average(models: tuple[str, ...], shares: str | None, out: Path) -> None:
 
     Each MODEL is one that ships, a checkpoint folder, or a name on the hub; all have the same sizes, as models that
     were trained on from the same weights do. What is not weights, such as the tokenizer, is the first one's. An adapter
-    is added into its base first.
+    is added into its base first, and what is written is whole.
     """
     from glassformer import adapters, pretrained
     from glassformer.surgery import averaged

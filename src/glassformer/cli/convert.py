@@ -6,6 +6,8 @@ from types import ModuleType
 
 import click
 
+from glassformer.cli.options import check_place, overwrite_option
+
 FORMATS = {  # format -> the module that writes it
     "huggingface": "glassformer.export.huggingface",
     "peft": "glassformer.export.peft",
@@ -33,8 +35,15 @@ SEEN_THROUGH = ("onnx", "torch-export")  # formats whose files can give steps ou
     multiple=True,
     help="Steps to give out too, such as 'encoder.layers.*.self_attention.weights'; may be given several times.",
 )
+@overwrite_option
 def convert(
-    name: str, out: Path, form: str, dtype: str | None, shard_size: str | None, internals: tuple[str, ...]
+    name: str,
+    out: Path,
+    form: str,
+    dtype: str | None,
+    shard_size: str | None,
+    internals: tuple[str, ...],
+    overwrite: bool,
 ) -> None:
     """Write a model in the format that another program runs.
 
@@ -45,6 +54,7 @@ def convert(
 
     if internals and form not in SEEN_THROUGH:
         raise click.UsageError(f"--internals goes with --to {' or '.join(SEEN_THROUGH)}, not with {form}")
+    check_place(out, overwrite)
     options = Options(
         dtype=dtype, shard_size=None if shard_size is None else bytes_of(shard_size), internals=internals
     )

@@ -81,6 +81,8 @@ def read_inputs(
     checked before the first row is handed out; the first field of a row may be blank there, as a line may be.
     """
     given = dict(given or {})
+    if texts and named:
+        raise InputError(f"--field {named[0]} names a column of --input, and the command holds the texts; leave it out")
     if texts and input_file is not None:
         raise InputError("texts and --input were both given; give one of them")
     wanted = Wanted([f for f in fields if f not in given], [f for f in optional if f not in given], named)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -41,6 +42,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is one."
+)
+overwrite_option: Decorator = click.option(
+    "--overwrite", is_flag=True, help="Write into a folder that holds something, over files of the same names."
 )
 beams_option: Decorator = click.option(
     "--num-beams",
@@ -186,3 +190,12 @@ def decoding_of(task: "Rewriting", beams: int | None, length_penalty: float | No
     """The model's own way of writing, changed where an option says so."""
     changes: dict[str, Any] = {"num_beams": beams, "length_penalty": length_penalty}
     return replace(task.decoding, **{name: value for name, value in changes.items() if value is not None})
+
+
+def check_place(out: Path, overwrite: bool) -> None:
+    """Refuse to write a model where it would go among, or over, what lies there."""
+    if out.is_file() and (out.suffix != ".gguf" or not overwrite):
+        hint = "give another name, or --overwrite" if out.suffix == ".gguf" else "give a new folder"
+        raise InputError(f"{out} is a file that is there already; {hint}")
+    if out.is_dir() and any(out.iterdir()) and not overwrite:
+        raise InputError(f"{out} is not empty; give a new folder, or --overwrite to write into this one")

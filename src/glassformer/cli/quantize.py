@@ -9,7 +9,15 @@ import click
 
 from glassformer.cli.attribute import write_plot
 from glassformer.cli.evaluate import examples_of
-from glassformer.cli.options import bootstrap_option, from_option, limit_option, task_option, to_option
+from glassformer.cli.options import (
+    bootstrap_option,
+    check_place,
+    from_option,
+    limit_option,
+    overwrite_option,
+    task_option,
+    to_option,
+)
 from glassformer.cli.progress import Lines, counting, tell_skipped
 from glassformer.cli.reading import reading_of, reading_options
 from glassformer.errors import InputError
@@ -52,6 +60,7 @@ WORDS = 60  # of a long text that are looked at
 @from_option
 @to_option
 @click.option("--out", "folder", metavar="FOLDER", help="Write the model there with rounded weights, int8 or int4.")
+@overwrite_option
 @click.option("--plot", "plot_file", metavar="FILE", help="Write a figure of how far each step moves: .png, .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object: every step, every part.")
 @reading_options
@@ -67,6 +76,7 @@ def quantize(
     source_language: str | None,
     target_language: str | None,
     folder: str | None,
+    overwrite: bool,
     plot_file: str | None,
     as_json: bool,
     **reading: Any,
@@ -86,6 +96,8 @@ def quantize(
         raise InputError("neither a text nor --data was given; give texts to look at, examples to score, or both")
     if folder is not None and precision not in WHOLE:
         raise InputError(f"--out writes whole numbers and --precision is {precision}; give int8 or int4")
+    if folder is not None:
+        check_place(Path(folder), overwrite)
     loaded = load(model, task=task)
     if isinstance(loaded.task, Rewriting):
         loaded.task = loaded.task.between(source_language, target_language)

@@ -14,6 +14,7 @@ from glassformer.errors import InputError
 
 if TYPE_CHECKING:
     from glassformer.training.recipe import Recipe
+    from glassformer.training.run import Prepared
 
 
 @click.command
@@ -93,7 +94,7 @@ def run_one(
 
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
-    with progress() as shown:
+    with progress() as shown, hint_when_interrupted(shown, out):
         shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(recipe, data, out, resume=resume, device=chosen_device(device))
         if compared and not {"dev", "test"} & prepared.examples.keys():
@@ -103,11 +104,33 @@ def run_one(
         shown.counts = prepared.lesson.counts
         tell_skipped(shown, prepared.skipped)
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
-        if prepared.drawn:
+        if steps := prepared.folder.steps():
+            shown.say(f"going on from step {steps[-1]:,}")
+        elif prepared.drawn:
             shown.say(f"new, not from {recipe.model.start}: {', '.join(prepared.drawn)}")
-        with hint_when_interrupted(shown, out):
-            for record in prepared.records():
-                shown.record(record)
+        tell_of_warm_up(shown, prepared)
+        for record in prepared.records():
+            shown.record(record)
+        tell_of_patience(shown, prepared)
+
+
+def tell_of_warm_up(shown: Shown, prepared: "Prepared") -> None:
+    """Say it where a run is over before its rate has risen: from few examples, mostly."""
+    training = prepared.recipe.training
+    steps = prepared.most_steps()
+    if steps <= training.warmup_steps:
+        shown.say(
+            f"the run ends at step {steps:,} and its rate rises until step {training.warmup_steps:,}, so it will learn "
+            "little; give more training.epochs or fewer training.warmup_steps (--set)"
+        )
+
+
+def tell_of_patience(shown: Shown, prepared: "Prepared") -> None:
+    """Say it where a run ended because nothing became better."""
+    training, records = prepared.recipe.training, prepared.folder.records()
+    judged = [each["best"] for each in records if each["kind"] == "evaluation"]
+    if training.patience and judged and not any(judged[-training.patience :]) and len(judged) >= training.patience:
+        shown.say(f"ended: {training.patience} evaluations without a better {training.metric}")
 
 
 def numbers(text: str) -> list[int]:
@@ -161,5 +184,8 @@ def hint_when_interrupted(shown: Shown, out: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        shown.say(f"interrupted; the same command with --resume goes on from the last checkpoint in {out}")
+        if (Path(out) / "recipe.toml").is_file():
+            shown.say(f"interrupted; the same command with --resume goes on from the last checkpoint in {out}, if any")
+        else:
+            shown.say("interrupted before anything was written")
         raise

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from glassformer.tasks.task import Text
 
 FIELDS = {"answering": (("question", "context"), ()), "classification": (("text",), ("pair",))}
-WITHOUT = "transformers is not installed; pip install glassformer[test] brings it"
+WITHOUT = "transformers is not installed; pip install 'glassformer[test]' brings it"
 
 
 @click.command

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from glassformer import pretrained
+from glassformer.adapters import is_adapter
 from glassformer.errors import InputError
 from glassformer.export.options import Options
 from glassformer.model import DTYPES
@@ -18,7 +19,9 @@ def write(model: Model, out: Path, options: Options) -> str:
 
 def stored_kind(model: Model) -> str | None:
     """What the checkpoint says it is stored in, which may be less than it is computed in."""
-    raw = model.checkpoint.raw
+    raw, folder = model.checkpoint.raw, model.checkpoint.folder
+    if folder is not None and is_adapter(folder):  # its own numbers are finer than what its base says of itself
+        return None
     kind = raw.get("dtype") or raw.get("torch_dtype")
     return kind if kind in DTYPES else None
 
@@ -33,4 +36,5 @@ def checked(model: Model, out: Path, dtype: str | None) -> str:
             raise InputError(f"{out} was written, but {name} differs when it is read; write it again")
     files = len(pretrained.weight_files(out))
     form = "one file" if files == 1 else f"{files} files and an index"
-    return f"{str(kind).removeprefix('torch.')} in {form}; read back, every parameter is the same"
+    rounded = "rounded to " if kind.itemsize < model.transformer.tokens.weight.itemsize else ""
+    return f"{rounded}{str(kind).removeprefix('torch.')} in {form}; read back, every parameter is the same"

@@ -23,9 +23,10 @@ def write(model: Model, out: Path, options: Options) -> str:
         raise InputError("an adapter is one file; leave out --shard-size")
     if options.dtype is not None and options.dtype not in DTYPES:
         raise InputError(f"an adapter is not stored in {options.dtype}; expected one of {', '.join(DTYPES)}")
-    tensors = read_weights(folder)
+    own = tensors = read_weights(folder)
     if options.dtype is not None:
-        tensors = {name: each.to(DTYPES[options.dtype]) for name, each in tensors.items()}
+        tensors = {name: each.to(DTYPES[options.dtype]) for name, each in own.items()}
+    rounded = "rounded to " if any(each.itemsize < own[name].itemsize for name, each in tensors.items()) else ""
     said = read_json(folder / ADAPTER)
     if str(said.get("base_model_name_or_path")).startswith("."):  # told from this folder: the other lies elsewhere
         said["base_model_name_or_path"] = str(base_of(folder).resolve())
@@ -41,4 +42,5 @@ def write(model: Model, out: Path, options: Options) -> str:
         write_json(partial / ADAPTER, said)
     kinds = ", ".join(sorted({str(each.dtype).removeprefix("torch.") for each in tensors.values()}))
     size = sum(each.nbytes for each in tensors.values()) / 1e6
-    return f"{kinds}, {size:.1f} MB beside {said['base_model_name_or_path']}; read back, every number is the same"
+    base = said["base_model_name_or_path"]
+    return f"{rounded}{kinds}, {size:.1f} MB beside {base}; read back, every number is the same"

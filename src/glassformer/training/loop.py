@@ -347,6 +347,7 @@ class _Run:
             best = self._is_better(metrics)
             if best:
                 progress.best, progress.best_step = self._chosen(metrics), progress.step
+                progress.best_loss = metrics.get("loss")
             progress.misses = 0 if best else progress.misses + 1
             if best and self.folder and self.save:
                 self.folder.publish("best", self.save)
@@ -384,7 +385,10 @@ class _Run:
         )
 
     def _is_better(self, metrics: Mapping[str, float]) -> bool:
+        """Whether the chosen figure is ahead of the best one, or equal with a lower loss."""
         value, best = self._chosen(metrics), self.progress.best
+        if value == best and self.progress.best_loss is not None:
+            return metrics["loss"] < self.progress.best_loss
         if math.isnan(value) or best is None:
             return not math.isnan(value)
         return value < best if lower_is_better(self.training.metric.lower()) else value > best

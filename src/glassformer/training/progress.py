@@ -28,6 +28,7 @@ class Progress:
     epoch_start: int = 0  # step before this epoch's first
     seconds: float = 0.0
     best: float | None = None
+    best_loss: float | None = None  # of that evaluation; decides between equal figures
     best_step: int = 0
     misses: int = 0  # evaluations since the best one
     evaluated: int = 0  # step of the last evaluation

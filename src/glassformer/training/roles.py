@@ -97,7 +97,7 @@ def _folder(name: str, named: dict[str, Names]) -> Path:
     patterns = [each for names in named.values() for each in ([names] if isinstance(names, str) else names)]
     if path.exists() or not HUB_NAME.fullmatch(name):
         raise InputError(
-            f"{name} is no file and not a folder; give a file of examples, or the folder that holds "
+            f"{name} is neither a file nor a folder; give a file of examples, or the folder that holds "
             f"{', '.join(patterns)}"
         )
     try:

@@ -1,5 +1,6 @@
 """From a recipe and the user's files to a running training: everything read, encoded and built."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,6 +104,13 @@ class Prepared:
         pretrained.save(checkpoint, path)
         self.tokenizer.save_with(path, self.source_tokenizer)
 
+    def most_steps(self) -> float:
+        """How many steps the run will have, if it does not end by the clock or by patience."""
+        training = self.recipe.training
+        epochs = math.inf if training.epochs is None else training.epochs
+        most = math.inf if training.max_steps is None else training.max_steps
+        return min(most, epochs * math.ceil(len(self.batches) / training.accumulate))
+
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""
         dropped = len(getattr(self.batches, "dropped", ()))
@@ -168,6 +176,7 @@ def gathered(kind: type[Lesson[Any]], recipe: Recipe, data: Sequence[str]) -> Gi
     if recipe.data.unseen:
         examples["train"], left_out["seen in dev or test"] = unseen(examples)
     labels = kind.named(examples["train"])
+    kind.check_labels(labels, recipe)
     for role in MEASURED:
         refuse_unseen(kind.named(examples.get(role, ())), labels, role)
     skipped = [line for each in found.values() for line in each.skipped]

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from glassformer.data.batches import ExampleBatches
 from glassformer.data.examples import LabelledText, having_only
+from glassformer.errors import InputError
 from glassformer.evaluation.classification import MULTIPLE, SINGLE, evaluate, text_of
 from glassformer.model import Transformer
 from glassformer.tasks.classification import Classification, Kind
@@ -46,6 +47,15 @@ class ClassificationLesson(Lesson[LabelledText]):
     def named(cls, examples: Sequence[LabelledText]) -> tuple[str, ...]:
         """Every label once."""
         return tuple(sorted({label for example in examples for label in example.labels}))
+
+    @classmethod
+    def check_labels(cls, labels: Sequence[str], recipe: Recipe) -> None:
+        """One label for every text is no choice."""
+        if len(labels) == 1 and not recipe.data.multiple:
+            raise InputError(
+                f"every text to learn from has the label {labels[0]!r}, so there is nothing to choose; "
+                "give examples of at least two labels"
+            )
 
     @classmethod
     def measures(cls, recipe: Recipe) -> tuple[str, ...]:

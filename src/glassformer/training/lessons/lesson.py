@@ -81,6 +81,10 @@ class Lesson(ABC, Generic[Example]):
         return ()
 
     @classmethod
+    def check_labels(cls, labels: Sequence[str], recipe: Recipe) -> None:
+        """Refuse labels that leave nothing to learn."""
+
+    @classmethod
     def measures(cls, recipe: Recipe) -> tuple[str, ...]:
         """Those of its figures that such a run is judged by."""
         return cls.figures

@@ -45,6 +45,12 @@ class TaggingLesson(Lesson[TaggedSentence]):
         return tuple(sorted(tags, key=lambda tag: (tag != OUTSIDE, tag[2:], tag)))
 
     @classmethod
+    def check_labels(cls, labels: Sequence[str], recipe: Recipe) -> None:
+        """Where nothing is marked there is nothing to find."""
+        if labels == (OUTSIDE,):
+            raise InputError(f"every word to learn from has the tag {OUTSIDE}; give sentences with something marked")
+
+    @classmethod
     def takes(cls, recipe: Recipe) -> frozenset[str]:
         """Every word has one label."""
         return WORDS
