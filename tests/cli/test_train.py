@@ -119,11 +119,33 @@ def test_a_run_goes_on_where_it_was(call: Call, tmp_path: Path, recipe: Path, da
     assert call(*words, str(tmp_path / "halves"), "--set", "training.max_steps=4").code == 0
     own = tmp_path / "halves" / "recipe.toml"
     own.write_text(own.read_text("utf-8").replace("max_steps = 4", "max_steps = 6"), "utf-8")
-    assert call(*words, str(tmp_path / "halves"), "--resume").code == 0
+    resumed = call(*words, str(tmp_path / "halves"), "--resume")
+    assert resumed.code == 0
+    assert "going on from step 4\n" in resumed.err
     weights = [
         tmp_path / name / "checkpoints" / "step-6" / "model.safetensors" for name in ("whole", "halves")
     ]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_run_that_will_learn_little_or_ends_early_says_so(
+    call: Call, tmp_path: Path, recipe: Path, data: Path
+) -> None:
+    words = ("train", str(recipe), "--data", str(data), "--set", "training.average_last=0", "--out")
+    short = call(*words, str(tmp_path / "short"), "--set", "training.warmup_steps=6")
+    assert "the run ends at step 6 and its rate rises until step 6" in short.err
+    changes = ("training.patience=2", "training.evaluate_every=1", "training.learning_rate=1e-9")
+    ended = call(*words, str(tmp_path / "ended"), *(word for each in changes for word in ("--set", each)))
+    assert "ended: 2 evaluations without a better bleu" in ended.err
+    assert "rises" not in ended.err
+
+
+def test_the_folder_of_a_run_is_no_model_and_says_which_is(
+    call: Call, tmp_path: Path, recipe: Path, data: Path
+) -> None:
+    run = tmp_path / "run"
+    assert call("train", str(recipe), "--data", str(data), "--out", str(run)).code == 0
+    assert_refused(call("translate", "one", "--model", str(run)), "it is the folder of a training", str(run / "best"))
 
 
 def test_one_line_of_the_recipe_can_be_changed(call: Call, tmp_path: Path, recipe: Path, data: Path) -> None:

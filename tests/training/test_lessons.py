@@ -383,6 +383,22 @@ def test_no_folder_stays_behind_where_nothing_can_be_learnt(data: Path, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("classification", "text\tlabel\n" + "a film\tgood\n" * 4, "every text to learn from has the label 'good'"),
+        ("tagging", "a\tO\nfilm\tO\n\n" * 4, "every word to learn from has the tag O"),
+    ],
+)
+def test_where_there_is_nothing_to_choose_nothing_is_learnt(
+    name: str, text: str, said: str, data: Path, tmp_path: Path
+) -> None:
+    (data / TASKS[name][0]).write_text(text, "utf-8")
+    with pytest.raises(InputError, match=said):
+        prepare(recipe_of(name), [str(data)], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 REFUSED = {
     "a label that training lacks": ("dev.tsv", "text\tlabel\na film\tmaybe\n", "label 'maybe'"),
 }

@@ -178,6 +178,14 @@ def test_it_stops_when_the_metric_no_longer_improves() -> None:
     assert seen == [(2, True), (4, True), (6, False), (8, False), (10, False)]
 
 
+def test_of_equal_figures_the_lower_loss_is_better() -> None:
+    scores = iter([(1.0, 0.5), (1.0, 0.3), (1.0, 0.4), (0.9, 0.1), (1.0, 0.2)])
+    table = TrainingTable(max_steps=5, evaluate_every=1, metric="accuracy")
+    evaluate = lambda model: dict(zip(("accuracy", "loss"), next(scores), strict=True))  # noqa: E731
+    records = list(train(toy_model(), toy_batches(), table, evaluate=evaluate))
+    assert [each.best for each in records if each.kind == "evaluation"] == [True, True, False, False, True]
+
+
 def test_a_loss_is_better_when_it_is_lower() -> None:
     scores = iter([3.0, 4.0, 2.0])
     table = TrainingTable(max_steps=3, evaluate_every=1)
