@@ -45,6 +45,17 @@ def test_an_adapter_beside_a_folder_finds_it_from_elsewhere(tmp_path: Path) -> N
     assert load(tmp_path / "far" / "away")(QUESTION, CONTEXT).text == "Warsaw"
 
 
+def test_it_is_written_over_another_adapter_and_not_beside_a_whole_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("sentiment", "answers"):
+        assert run(["convert", name, str(tmp_path / "adapter"), "--to", "peft", "--overwrite"]) == 0
+    assert load(tmp_path / "adapter")(QUESTION, CONTEXT).text == "Warsaw"
+    load("worked-example").save_pretrained(tmp_path / "whole")
+    assert run(["convert", "answers", str(tmp_path / "whole"), "--to", "peft", "--overwrite"]) == 2
+    assert "holds a whole model" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

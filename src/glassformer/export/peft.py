@@ -23,6 +23,8 @@ def write(model: Model, out: Path, options: Options) -> str:
         raise InputError("an adapter is one file; leave out --shard-size")
     if options.dtype is not None and options.dtype not in DTYPES:
         raise InputError(f"an adapter is not stored in {options.dtype}; expected one of {', '.join(DTYPES)}")
+    if any(out.glob("*.safetensors")) and not is_adapter(out):
+        raise InputError(f"{out} holds a whole model, beside which an adapter is not seen; give another folder")
     own = tensors = read_weights(folder)
     if options.dtype is not None:
         tensors = {name: each.to(DTYPES[options.dtype]) for name, each in own.items()}

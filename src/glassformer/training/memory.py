@@ -16,7 +16,7 @@ import torch
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # as glibc's malloc.h numbers them
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26, MMAP_THRESHOLD: 2**30}  # bytes
 USUAL = {TRIM_THRESHOLD: 2**27, TOP_PAD: 2**17, MMAP_THRESHOLD: 2**25}
-KEPT_FOR = 30.0  # seconds, of which at most a half goes into making the pages anew
+KEPT_FOR = 30.0  # seconds; to make the pages of some gigabytes anew takes, by estimate, half of one
 LARGEST_THRESHOLD = 2**25  # that every glibc takes
 
 
