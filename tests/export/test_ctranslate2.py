@@ -306,7 +306,7 @@ def test_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     pair("pegasus", 0).save_pretrained(tmp_path / "from")
     assert run(["convert", str(tmp_path / "from"), str(tmp_path / "to"), "--to", "ctranslate2"]) == 0
     assert "pair in float32; read back, every tensor is the same" in capsys.readouterr().out
-    assert run(["convert", "worked-example", str(tmp_path / "to"), "--to", "ctranslate2"]) == 2
+    assert run(["convert", "worked-example", str(tmp_path / "other"), "--to", "ctranslate2"]) == 2
     (sentence,) = capsys.readouterr().err.splitlines()
     assert "CTranslate2 cannot run this transformer" in sentence
     assert "pairs that write" in sentence
