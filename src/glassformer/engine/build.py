@@ -13,6 +13,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "native"
 KINDS: Mapping[str, tuple[str, ...]] = {  # best first
+    "amx": ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
     "avx512_bf16": ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"),
     "avx512": ("-march=x86-64-v4", "-mavx512vnni"),
     "avx2": ("-march=x86-64-v3",),

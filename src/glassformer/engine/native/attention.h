@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "linear.h"
+#include "tiles.h"
 
 namespace glassformer {
 
@@ -88,6 +89,7 @@ void attend_one(const float* query, int heads, int64_t size, const Keys& keys, i
 struct Singles {
     using Number = float;
     static constexpr Kind KIND = FLOAT32;
+    static constexpr int AT_ONCE = MOST, TOGETHER = 1;  // queries, and keys that are mixed, none left over
 
     // A key as one of the sixteen rows of a block.
     static void pack_key(const float* key, int64_t size, Number* block, int64_t lane) {
@@ -106,6 +108,11 @@ struct Singles {
 struct Pairs {
     using Number = uint16_t;
     static constexpr Kind KIND = BFLOAT16;
+#ifdef __AMX_TILE__
+    static constexpr int AT_ONCE = TILED, TOGETHER = 32;
+#else
+    static constexpr int AT_ONCE = MOST, TOGETHER = 2;
+#endif
 
     static void round(const float* from, int64_t size, Number* to) {
         for (int64_t d = 0; d < size; d += WIDE) store(to + d, _mm512_cvtneps_pbh((__m512)load<Floats>(from + d)));
@@ -135,8 +142,9 @@ using Pairs = Singles;  // without products of pairs there is nothing to gain
 
 // Bytes of scratch that `attend_many` needs for so many keys.
 inline int64_t attention_space(int64_t keys, int64_t size) {
-    const int64_t padded = rounded_up(keys, WIDE);
-    return (2 * padded * size + 2 * MOST * padded + MOST * size) * 4;
+    constexpr int64_t AT_ONCE = Pairs::AT_ONCE;
+    const int64_t padded = rounded_up(keys, std::max(WIDE, Pairs::TOGETHER));
+    return (2 * padded * size + 2 * AT_ONCE * padded + AT_ONCE * size) * 4;
 }
 
 // `queries` queries of each head at positions `position` and on, `stride` apart, and `count` keys: keys and values are
@@ -146,28 +154,26 @@ void attend_many(const float* query, int64_t stride, int64_t queries, int heads,
                  int64_t count, int64_t position, const Sight& sight, void* space, float* mixed, int64_t mixed_stride) {
     using Number = typename Format::Number;
     static constexpr float nothing[WIDE] = {};
-    const int64_t padded = rounded_up(count, WIDE);
+    constexpr int AT_ONCE = Format::AT_ONCE, TOGETHER = Format::TOGETHER;
+    const int64_t padded = rounded_up(count, std::max(WIDE, TOGETHER));
     float* scores = static_cast<float*>(space);
-    Number* packed_keys = reinterpret_cast<Number*>(scores + MOST * padded);
+    Number* packed_keys = reinterpret_cast<Number*>(scores + AT_ONCE * padded);
     Number* packed_values = packed_keys + padded * size;
     Number* rounded = packed_values + padded * size;  // queries, then weights
-    for (int64_t p = 0; p < count; p += 2) {
-        const float *one = keys(p), *next = p + 1 < count ? keys(p + 1) : nullptr;
-        Number* block = packed_keys + p / WIDE * WIDE * size;
-        Format::pack_key(one, size, block, p % WIDE);
-        if (next != nullptr) Format::pack_key(next, size, block, p % WIDE + 1);
+    const auto value = [&](int64_t p, int64_t d) { return p < count ? keys(p) + apart + d : nothing; };
+    for (int64_t p = 0; p < count; ++p) Format::pack_key(keys(p), size, packed_keys + p / WIDE * WIDE * size, p % WIDE);
+    for (int64_t p = 0; p < rounded_up(count, std::max(2, TOGETHER)); p += 2)
         for (int64_t d = 0; d < size; d += WIDE)
-            Format::pack_values(one + apart + d, next == nullptr ? nothing : next + apart + d,
-                                packed_values + d * padded + p * WIDE);
-    }
+            Format::pack_values(value(p, d), value(p + 1, d), packed_values + d * padded + p * WIDE);
     for (int h = 0; h < heads; ++h)
-        for (int64_t start = 0; start < queries; start += MOST) {
-            const int rows = int(std::min<int64_t>(MOST, queries - start));
-            const int64_t reach = sight.end(position + start + rows - 1, count), wide = rounded_up(reach, WIDE);
+        for (int64_t start = 0; start < queries; start += AT_ONCE) {
+            const int rows = int(std::min<int64_t>(AT_ONCE, queries - start));
+            const int64_t reach = sight.end(position + start + rows - 1, count);
+            const int64_t wide = rounded_up(reach, std::max(WIDE, TOGETHER));
             const Number* asking = Format::rows(query + h * size + start * stride, stride, rows, size, rounded);
             multiply_block(Format::KIND, asking, Format::rows_apart(stride, size), rows, packed_keys, WIDE * size,
                            int(wide / WIDE), size, scores, padded);
-            float shares[MOST];
+            float shares[AT_ONCE];
             for (int m = 0; m < rows; ++m) {
                 float* row = scores + m * padded;
                 const int64_t at = position + start + m, first = sight.first(at), end = sight.end(at, count);
@@ -178,7 +184,7 @@ void attend_many(const float* query, int64_t stride, int64_t queries, int heads,
             const Number* weights = Format::rows(scores, padded, rows, wide, rounded);
             float* to = mixed + h * size + start * mixed_stride;
             multiply_block(Format::KIND, weights, Format::rows_apart(padded, wide), rows, packed_values, padded * WIDE,
-                           int(size / WIDE), reach, to, mixed_stride);
+                           int(size / WIDE), rounded_up(reach, TOGETHER), to, mixed_stride);
             for (int m = 0; m < rows; ++m)
                 for (int64_t d = 0; d < size; d += WIDE)
                     store(to + m * mixed_stride + d, load<Floats>(to + m * mixed_stride + d) * splat(shares[m]));

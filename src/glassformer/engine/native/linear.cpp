@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "finished.h"
+#include "tiles.h"
+
 namespace glassformer {
 
 #ifdef __AVX512F__
@@ -147,26 +150,6 @@ inline void times_int4(const Input& in, int64_t first, const char* w, int64_t st
 
 // ---------------------------------------------------------------- sums become outputs
 
-// Block `block` of W, the b-th of those that were multiplied, and rows of x from `first`.
-template <int KIND, int ROWS, int BLOCKS>
-inline void written(const Linear& linear, int64_t block, int b, const Floats (&sums)[ROWS][BLOCKS], int64_t first,
-                    const Output out) {
-    const int64_t n = block * WIDE, left = linear.n - n;
-    if (left <= 0) return;
-    const Floats bias = load<Floats>(linear.biases.as<float>() + n);
-    Floats scale = {};
-    if constexpr (KIND == INT8) scale = load<Floats>(linear.scales.as<float>() + n);
-    for (int m = 0; m < ROWS; ++m) {
-        const Floats made = activated(out.activation, KIND == INT8 ? sums[m][b] * scale + bias : sums[m][b] + bias);
-        float* y = out.y + (first + m) * out.stride + n;
-        const float* residual = out.residual == nullptr ? nullptr : out.residual + (first + m) * out.residual_stride + n;
-        if (left >= WIDE)
-            store(y, residual == nullptr ? made : made + load<Floats>(residual));
-        else
-            for (int i = 0; i < left; ++i) y[i] = residual == nullptr ? made[i] : made[i] + residual[i];
-    }
-}
-
 template <int KIND, int ROWS>
 void band_of_rows(const Linear& linear, int64_t band, const Input& in, int64_t first, const Output& out) {
     constexpr int BLOCKS = blocks_for(ROWS, KIND >= INT8 ? 2 : 1);
@@ -184,7 +167,11 @@ void band_of_rows(const Linear& linear, int64_t band, const Input& in, int64_t f
             times_int8<ROWS, BLOCKS>(in, first, w, linear.stride, in.groups, sums);
         else
             times_int4<ROWS, BLOCKS>(in, first, w, linear.stride, in.groups / 2, sums);
-        for (int b = 0; b < BLOCKS; ++b) written<KIND>(linear, block + b, b, sums, first, out);
+        for (int b = 0; b < BLOCKS; ++b) {
+            const Finished<KIND> finished(linear, block + b, out);
+            if (finished.empty()) return;
+            for (int m = 0; m < ROWS; ++m) finished.row(first + m, sums[m][b]);
+        }
     }
 }
 
@@ -206,6 +193,7 @@ void all_rows(const Linear& linear, int64_t band, const Input& in, int64_t first
 }
 
 void multiply(const Linear& linear, int64_t band, const Input& in, int64_t first, int64_t last, const Output& out) {
+    if (tiled(linear.kind, last - first, linear.k)) return multiply_tiled(linear, band, in, first, last, out);
     switch (linear.kind) {
         case FLOAT32: return all_rows<FLOAT32>(linear, band, in, first, last, out);
         case BFLOAT16: return all_rows<BFLOAT16>(linear, band, in, first, last, out);
@@ -243,6 +231,8 @@ void multiply_block(Kind kind, const void* x, int64_t x_stride, int rows, const 
     const int64_t bytes = kind == FLOAT32 ? 4 : 2;
     const Input in{kind, static_cast<const char*>(x), x_stride * bytes, nullptr, nullptr, 0};
     const char* weights = static_cast<const char*>(packed);
+    if (tiled(kind, rows, k))
+        return multiply_block_tiled(in, rows, weights, block_stride * bytes, blocks, k, sums, sums_stride);
     for (int first = 0; first < rows; first += rows_at_once(1)) {
         const auto some = kind == FLOAT32 ? bare_rows<FLOAT32> : bare_rows<BFLOAT16>;
         some(std::min(rows - first, rows_at_once(1)), in, first, weights, block_stride * bytes, blocks, k,
