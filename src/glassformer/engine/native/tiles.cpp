@@ -11,7 +11,7 @@ namespace {
 
 constexpr int64_t TILE = 64;      // bytes of a row of a tile
 constexpr int64_t BLOCK = 1024;   // bytes of a tile
-constexpr int64_t LEAST_ROWS = 9;  // fewer are as quick without
+constexpr int64_t LEAST_BYTES = 9;  // rows of whole numbers: fewer are quicker without; of bfloat16 even one is not slower
 
 // The shapes of the eight tiles: sums of (rows of x, rows of W) 0 to 3, rows of x 4 and 5, rows of W 6 and 7. They hold
 // while this object lives; others use the unit too and set their own.
@@ -139,7 +139,7 @@ void band_of_squares(const Linear& linear, int64_t band, const Input& in, int64_
 }  // namespace
 
 bool tiled(Kind kind, int64_t rows, int64_t k) {
-    return rows >= LEAST_ROWS && (kind == INT8 || (kind == BFLOAT16 && k * 2 % TILE == 0));
+    return kind == INT8 ? rows >= LEAST_BYTES : kind == BFLOAT16 && k * 2 % TILE == 0;
 }
 
 void multiply_tiled(const Linear& linear, int64_t band, const Input& in, int64_t first, int64_t last, const Output& out) {
