@@ -14,6 +14,7 @@ WRITER = {"stack": "decoder", "decoder_layers": 2, "norm_first": True, "final_no
 PAIR = {"stack": "encoder-decoder", "encoder_layers": 2, "decoder_layers": 2}
 READER = {"stack": "encoder", "encoder_layers": 2, "embedding_norm": True}
 TURNING = {**WRITER, "positions": "rotary"}
+TILES = {"d_model": 64, "heads": 2, "d_ff": 96}  # what a unit for matrices multiplies whole
 CONFIGS: dict[str, dict[str, Any]] = {
     "learned": {**WRITER, "activation": "gelu-tanh", "output_bias": True},
     "rotary": {**TURNING, "kv_heads": 1, "gated": True, "activation": "silu", "norm": "rms", "head_norm": True},
@@ -57,6 +58,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "tags": {**READER, "head": "token-label", "labels": 4, "activation": "relu"},
     "span": {**READER, "head": "answer-span", "segments": 2},
     "last": {**WRITER, "head": "sequence-label", "labels": 2, "pooling": "last"},
+    "tiles": {**READER, **TILES, "segments": 2, "head": "sequence-label", "labels": 3},
+    "written-tiles": {**WRITER, **TILES},
 }
 WRITERS = [name for name, config in CONFIGS.items() if config["stack"] != "encoder" and "head" not in config]
 LENGTHS = (9, 4, 1, 6)

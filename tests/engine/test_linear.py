@@ -87,6 +87,17 @@ def test_int4_loses_no_more_than_the_nearest_of_sixteen_steps() -> None:
     assert float((found - weight).square().mean()) < float((usual - weight).square().mean())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8", "int4"])
+@pytest.mark.parametrize("shape", [(48, 320), (130, 192), (65, 31)])
+def test_a_row_is_the_same_alone_and_among_others(precision: str, shape: tuple[int, int]) -> None:
+    """Whatever kernel takes so many rows."""
+    x, weight, bias = given(70, shape)
+    packed = PackedLinear(weight, bias, precision)
+    whole = packed(x)
+    for first, last in ((0, 1), (1, 4), (3, 12), (16, 33), (20, 70)):
+        assert torch.equal(packed(x[first:last]), whole[first:last])
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations(name: str) -> None:
     x = torch.cat([torch.linspace(-12, 12, 4001), torch.tensor([-100.0, -1e-6, 0.0, 1e-6, 100.0])])

@@ -60,10 +60,27 @@ def test_many_texts_are_read_as_the_model_reads_them(name: str, threads: int, en
         assert apart(expected, model(**asked.inputs), asked.real) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["tiles", "labels"])
+@pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.02), ("int8", 0.06)])
+def test_rounded_texts_of_up_to_forty_tokens_are_near(
+    name: str, precision: Precision, most: float, each_engine: None
+) -> None:
+    """Attention in pairs of bfloat16, with as many keys as fill a tile, and with more."""
+    model = model_of(name)
+    asked = question(model, "right", lengths=(40, 33, 32, 17, 16, 3))
+    with torch.inference_mode():
+        expected = model(**asked.inputs)
+        prepared(model, precision)
+        assert apart(expected, model(**asked.inputs), asked.real) < most
+
+
+@pytest.mark.parametrize("name", ["labels", "tiles"])
 @pytest.mark.parametrize("precision", ["bfloat16", "int8", "int4"])
-def test_a_text_is_read_alike_alone_and_among_others(precision: Precision, threads: int, engine: None) -> None:
+def test_a_text_is_read_alike_alone_and_among_others(
+    precision: Precision, name: str, threads: int, engine: None
+) -> None:
     """Which texts share a parcel, and who takes it, is no part of the answer."""
-    model = model_of("labels")
+    model = model_of(name)
     prepared(model, precision)
     asked = question(model, "right", lengths=LENGTHS)
     with torch.inference_mode():
@@ -90,10 +107,11 @@ def test_many_rows_are_written_as_the_model_writes_them(name: str, threads: int,
     assert [[each.ids for each in one] for one in found] == [[each.ids for each in one] for one in expected]
 
 
+@pytest.mark.parametrize("name", ["rotary", "written-tiles"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8", "int4"])
-def test_tokens_read_at_once_are_read_as_one_by_one(precision: Precision, engine: None) -> None:
+def test_tokens_read_at_once_are_read_as_one_by_one(precision: Precision, name: str, engine: None) -> None:
     """A text written with guesses read ahead has to be the text that is written without them, at every precision."""
-    model = model_of("rotary")
+    model = model_of(name)
     prepared(model, precision)
     ids = question(model, "none").inputs["target"][:1]
     with torch.inference_mode():
