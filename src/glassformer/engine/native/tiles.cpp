@@ -10,7 +10,8 @@ namespace glassformer {
 namespace {
 
 constexpr int64_t TILE = 64;      // bytes of a row of a tile
-constexpr int64_t BLOCK = 1024;   // bytes of a tile
+constexpr int64_t WHOLE = 1024;   // bytes of a tile
+constexpr int BLOCKS = TILED / WIDE;
 constexpr int64_t LEAST_BYTES = 9;  // rows of whole numbers: fewer are quicker without; of bfloat16 even one is not slower
 
 // The shapes of the eight tiles: sums of (rows of x, rows of W) 0 to 3, rows of x 4 and 5, rows of W 6 and 7. They hold
@@ -78,20 +79,19 @@ inline void put(T* to, int64_t stride) {  // stride in numbers
 }
 
 template <bool BELOW, bool BESIDE>
-void block_bfloat16(const char* x, int64_t stride, const char* w, int64_t step, int64_t tiles, float* to, int64_t to_stride) {
+void blocks_bfloat16(const char* x, int64_t stride, const char* w, int64_t step, int64_t tiles, float* to, int64_t to_stride) {
     clear();
-    for (int64_t i = 0; i < tiles; ++i) onward<BFLOAT16, BELOW, BESIDE>(x + i * TILE, stride, w + i * BLOCK, step);
+    for (int64_t i = 0; i < tiles; ++i) onward<BFLOAT16, BELOW, BESIDE>(x + i * TILE, stride, w + i * WHOLE, step);
     put<BELOW, BESIDE>(to, to_stride);
 }
 
 // Sums of whole numbers, a group of columns at a time, become numbers: those of the group before while the unit is at work
 // on the next ones.
-template <bool BELOW, bool BESIDE>
-void block_int8(const Input& in, int64_t first, int rows, const char* w, int64_t step, Square<float>& sums) {
+template <bool BELOW>
+void blocks_int8(const Input& in, int64_t first, int rows, const char* w, int64_t step, Square<float>& sums) {
     constexpr int64_t TILES = GROUP8 / TILE;
     const char* x = in.numbers + first * in.stride;
     const int64_t tiles = in.stride / TILE;
-    constexpr int BLOCKS = BESIDE ? 2 : 1;
     Square<int32_t> whole[2];
     const auto scaled = [&](int64_t g) {
         const int32_t* moved = in.moved + first * in.groups + g;
@@ -107,23 +107,23 @@ void block_int8(const Input& in, int64_t first, int rows, const char* w, int64_t
     for (int64_t g = 0; g < in.groups; ++g) {
         clear();
         for (int64_t i = g * TILES; i < std::min(tiles, (g + 1) * TILES); ++i)
-            onward<INT8, BELOW, BESIDE>(x + i * TILE, in.stride, w + i * BLOCK, step);
-        put<BELOW, BESIDE>(&whole[g % 2].at[0][0], TILED);
+            onward<INT8, BELOW, true>(x + i * TILE, in.stride, w + i * WHOLE, step);
+        put<BELOW, true>(&whole[g % 2].at[0][0], TILED);
         if (g > 0) scaled(g - 1);
     }
     scaled(in.groups - 1);
 }
 
-template <int KIND, bool BELOW, bool BESIDE>
+template <int KIND, bool BELOW>
 void square(const Linear& linear, int64_t block, const Input& in, int64_t first, int rows, const Output& out) {
     const char* w = linear.weights.as<char>() + block * linear.stride;
     Square<float> sums;
     if constexpr (KIND == BFLOAT16)
-        block_bfloat16<BELOW, BESIDE>(in.numbers + first * in.stride, in.stride, w, linear.stride, linear.padded * 2 / TILE,
-                                      &sums.at[0][0], TILED);
+        blocks_bfloat16<BELOW, true>(in.numbers + first * in.stride, in.stride, w, linear.stride, linear.padded * 2 / TILE,
+                                     &sums.at[0][0], TILED);
     else
-        block_int8<BELOW, BESIDE>(in, first, rows, w, linear.stride, sums);
-    for (int b = 0; b < (BESIDE ? 2 : 1); ++b) {
+        blocks_int8<BELOW>(in, first, rows, w, linear.stride, sums);
+    for (int b = 0; b < BLOCKS; ++b) {
         const Finished<KIND> finished(linear, block + b, out);
         if (finished.empty()) return;
         for (int m = 0; m < rows; ++m) finished.row(first + m, load<Floats>(sums.at[m] + b * WIDE));
@@ -132,8 +132,9 @@ void square(const Linear& linear, int64_t block, const Input& in, int64_t first,
 
 template <int KIND>
 void band_of_squares(const Linear& linear, int64_t band, const Input& in, int64_t first, int rows, const Output& out) {
-    for (int64_t block = band * 4; block < band * 4 + 4 && block * WIDE < linear.n; block += 2)
-        (rows > WIDE ? square<KIND, true, true> : square<KIND, false, true>)(linear, block, in, first, rows, out);
+    constexpr int IN_BAND = BAND / WIDE;
+    for (int64_t block = band * IN_BAND; block < (band + 1) * IN_BAND && block * WIDE < linear.n; block += BLOCKS)
+        (rows > WIDE ? square<KIND, true> : square<KIND, false>)(linear, block, in, first, rows, out);
 }
 
 }  // namespace
@@ -154,8 +155,8 @@ void multiply_tiled(const Linear& linear, int64_t band, const Input& in, int64_t
 void multiply_block_tiled(const Input& in, int rows, const char* packed, int64_t block_bytes, int blocks, int64_t k,
                           float* sums, int64_t sums_stride) {
     const Shapes shapes(rows);
-    const auto two = rows > WIDE ? block_bfloat16<true, true> : block_bfloat16<false, true>;
-    const auto last = rows > WIDE ? block_bfloat16<true, false> : block_bfloat16<false, false>;
+    const auto two = rows > WIDE ? blocks_bfloat16<true, true> : blocks_bfloat16<false, true>;
+    const auto last = rows > WIDE ? blocks_bfloat16<true, false> : blocks_bfloat16<false, false>;
     for (int b = 0; b < blocks; b += 2)
         (b + 1 < blocks ? two : last)(in.numbers, in.stride, packed + b * block_bytes, block_bytes, k * 2 / TILE,
                                       sums + b * WIDE, sums_stride);
