@@ -162,9 +162,15 @@ def page(survey: "Survey") -> "Iterator[RenderableType]":
     """One set: how much there is, how long it is, what it says, and what is wrong with it."""
     from rich.text import Text
 
-    what = {"pairs": "pairs of texts", "labels": "labelled texts", "tags": "tagged sentences"}
+    one, several = {
+        "pairs": ("pair of texts", "pairs of texts"),
+        "labels": ("labelled text", "labelled texts"),
+        "tags": ("tagged sentence", "tagged sentences"),
+        "questions": ("question", "questions"),
+        "texts": ("text", "texts"),
+    }[survey.kind]
     head = Text(survey.name, style="bold")
-    head.append(f"  {survey.examples:,} {what.get(survey.kind, survey.kind)}", style="not bold")
+    head.append(f"  {survey.examples:,} {one if survey.examples == 1 else several}", style="not bold")
     if survey.scheme is not None:
         head.append(f", {survey.scheme}", style="not bold")
     yield head
