@@ -94,9 +94,9 @@ def test_parallel_texts(call: Call, tmp_path: Path) -> None:
     for name, text in (("a.en", "Yes.\n"), ("a.fr", "Oui.\n"), ("b.en", "No.\n"), ("b.fr", "Non.\n")):
         (tmp_path / name).write_text(text)
     names = [str(tmp_path / name) for name in ("a.en", "a.fr", "b.en", "b.fr")]
-    assert "1 pairs of texts" in call("data", "inspect", *names[:2]).out
-    assert call("data", "inspect", *names, "--kind", "pairs").out.count("1 pairs of texts") == 2
-    assert call("data", "inspect", *names).out.count("1 texts") == 4
+    assert "1 pair of texts" in call("data", "inspect", *names[:2]).out
+    assert call("data", "inspect", *names, "--kind", "pairs").out.count("1 pair of texts") == 2
+    assert call("data", "inspect", *names).out.count("1 text\n") == 4
     assert_refused(call("data", "inspect", *names[:3], "--kind", "pairs"), "parallel texts come in twos")
 
 
