@@ -46,7 +46,7 @@ def main() -> None:
                 Contestant(f"ctranslate2 {kind}", "ctranslate2_", {**theirs, "precision": kind})
                 for kind in ("float32", "int8")
             ]
-            contestants += alone(contestants, "ctranslate2 int8")
+            contestants += [each for kind in ("float32", "int8") for each in alone(contestants, f"ctranslate2 {kind}")]
             rows.add(f"{NAME}, batch {size}, beams {beams}", "tokens", contestants)
     rows.conclude()
 
