@@ -84,6 +84,6 @@ def test_agreement(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     }
     found = {name: each for name, (_, each) in module.sweeps(gf.load("tatoeba-en-fr")).items()}
     source = found["agreement-source"]
-    assert source.at("embedding", "▁friend") == pytest.approx(1.0, abs=1e-4)  # nothing else differs; a share of float32 gaps
+    assert source.at("embedding", "▁friend") == pytest.approx(1.0, abs=1e-4)  # nothing else differs
     assert source.at("3", "▁My") > source.at("3", "▁friend")  # it has moved on to the possessive
     assert found["agreement-written"].facts["clean"] > found["agreement-written"].facts["corrupt"]
