@@ -21,7 +21,7 @@ HEAD = """# Performance
 Written by `python benchmarks/performance.py` from `benchmarks/results/`; each file there names its processor and the
 versions of what ran. Every figure is the median of runs that were taken in turn, each program in a process of its own;
 in brackets the slowest and the fastest. The best peer is the fastest with weights of as many bits. The floor is what
-the memory at its best (46 GB/s) allows if nothing is read but the weights, once for each token; of encoders and
+reading at 46 GB/s allows if nothing is read but the weights, once for each token; of encoders and
 trainings it is the processor's peak in products of that precision.
 How the engine works, and what was tried, is told in `docs/engine.md`.
 """
