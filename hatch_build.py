@@ -13,9 +13,9 @@ class NativeEngine(BuildHookInterface):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before the files are gathered."""
-        script = Path(self.root, "src", "glassformer", "engine", "build.py")
+        script = Path(self.root, "src", "glassformer", "native", "build.py")
         built = runpy.run_path(str(script))["build"]()
         if built and version == "standard":
-            build_data["artifacts"] += ["src/glassformer/engine/native/*.so"]
+            build_data["artifacts"] += ["src/glassformer/native/sources/*.so"]
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{next(sys_tags()).platform}"

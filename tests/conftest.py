@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import ctypes
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for the network
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from glassformer.native import build
+from glassformer.native import library as native_library
+from glassformer.native.library import native
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,3 +23,32 @@ torch.set_num_threads(1)  # small matrices: more threads only wait for one anoth
 def root() -> Path:
     """The repository's folder."""
     return ROOT
+
+
+# ---- the native library: compiled here if it is not yet; where there is no compiler, its tests are skipped
+
+BUILT = build.build()
+
+
+@pytest.fixture
+def engine() -> None:
+    """For tests of the native part alone."""
+    if native() is None:
+        pytest.skip("the native engine is not built, or this processor is of another kind")
+
+
+@pytest.fixture(params=build.KINDS)
+def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every library that runs on this processor, not the best alone."""
+    path = build.library(request.param)
+    if not path.exists() or not (found := ctypes.CDLL(str(path))).runs_here():
+        pytest.skip(f"there is no library for {request.param}, or this processor is of another kind")
+    monkeypatch.setattr(native_library, "native", lambda: native_library.declared(found))
+
+
+@pytest.fixture(params=["native", "oneDNN"])
+def use_native(request: pytest.FixtureRequest) -> bool:
+    """Both ways to compute."""
+    if request.param == "native" and native() is None:
+        pytest.skip("the native engine is not built, or this processor is of another kind")
+    return request.param == "native"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import glassformer as gf
-from glassformer.engine.native import native
+from glassformer.native.library import native
 
 from .conftest import Call, assert_refused
 

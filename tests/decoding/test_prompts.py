@@ -11,9 +11,9 @@ from glassformer.decoding.options import Decoding
 from glassformer.decoding.prompts import LEAST, PromptCache, bytes_of_a_token
 from glassformer.decoding.search import search, stream
 from glassformer.decoding.speculation import Ahead
-from glassformer.engine.native import native
 from glassformer.engine.prepare import prepare, unprepare
 from glassformer.model import Transformer
+from glassformer.native.library import native
 
 from .test_speculation import model_of
 

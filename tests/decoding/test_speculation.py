@@ -15,10 +15,10 @@ from glassformer.decoding.sampling import Draw
 from glassformer.decoding.search import search, stream
 from glassformer.decoding.speculation import Ahead, Lookup
 from glassformer.decoding.watching import Watch
-from glassformer.engine.native import native
 from glassformer.engine.prepare import prepare
 from glassformer.errors import InputError
 from glassformer.model import Transformer
+from glassformer.native.library import native
 from glassformer.nn.twin import Draft
 
 SMALL: dict[str, Any] = {"d_model": 16, "heads": 2, "d_ff": 24, "max_positions": 48, "dtype": "float64"}

@@ -11,9 +11,9 @@ import torch
 from glassformer.data.batch import Batch
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.search import search
-from glassformer.engine.native import loaded
 from glassformer.engine.prepare import Precision, prepare
 from glassformer.model import Transformer
+from glassformer.native.library import loaded
 
 from .models import CONFIGS, apart, model_of, question
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from glassformer.data.examples import AnswerSpan, LabelledText, Pair, Question, TaggedSentence
-from glassformer.engine.native import native
 from glassformer.engine.prepare import prepare, unprepare
 from glassformer.errors import InputError
 from glassformer.evaluation.by_task import Options, report_of
 from glassformer.evaluation.precision import cost
+from glassformer.native.library import native
 
 from ..inspection.models import TEXTS, model_of
 

@@ -8,12 +8,12 @@ import torch
 
 from glassformer import inspection
 from glassformer.data.examples import LabelledText
-from glassformer.engine.native import native
 from glassformer.engine.prepare import prepare
 from glassformer.engine.rounding import rounded_weights
 from glassformer.errors import InputError
 from glassformer.evaluation.by_task import Options
 from glassformer.inspection.quantize import part_of
+from glassformer.native.library import native
 
 from .models import KINDS, model_of, text_of
 

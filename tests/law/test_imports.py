@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "src" / "glassformer"
 
 RUNGS = (
-    ("errors", "files", "config", "glass", "weights", "quantized", "shipped"),
+    ("errors", "files", "config", "glass", "weights", "quantized", "shipped", "native"),
     ("nn",),
     ("model",),
     ("families",),

@@ -9,11 +9,11 @@ import torch
 
 from glassformer.decoding.prompts import MOST
 from glassformer.engine.gpu.twin import RecordedTwin
-from glassformer.engine.native import native
 from glassformer.engine.plain import PlainTwin, packs
 from glassformer.engine.twin import NativeTwin
 from glassformer.errors import InputError
 from glassformer.model import Transformer
+from glassformer.native.library import native
 
 Way = Literal["native", "oneDNN", "recorded"]  # on a processor by the native engine or torch; on a GPU
 Precision = Literal["auto", "float32", "bfloat16", "int8", "int4"]

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from glassformer.adapters import settle
 from glassformer.engine.layout import HEAD_PRECISION, WIDE, from_heads
-from glassformer.engine.native import PackedLinear, native
+from glassformer.engine.native import PackedLinear
 from glassformer.errors import InputError
 from glassformer.model import Transformer
+from glassformer.native.library import native
 from glassformer.nn.attention import Attention
 from glassformer.nn.heads import LanguageHead
 from glassformer.quantized import Parted, parted

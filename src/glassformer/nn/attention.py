@@ -10,9 +10,11 @@ from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.cache import Cache, appended
 from glassformer.nn.dropout import dropped
+from glassformer.nn.kernels import has_kernels
 from glassformer.nn.norm import make_head_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Rotary
+from glassformer.nn.softmax import weighed
 
 
 class Visibility:
@@ -34,12 +36,15 @@ class Visibility:
             queries = scores.shape[-1]
             real = torch.ones(1, queries, dtype=torch.bool, device=scores.device)
             self.added = mask_of(real, queries, True, scores.dtype)
+        added = self.added_in(scores.dtype)
+        return scores if added is None else scores + added
+
+    def added_in(self, kind: torch.dtype) -> Tensor | None:
+        """What is added, in the kind of number that scores are in: the lowest of one is none of another."""
         added = self.added
-        if added is None:
-            return scores
-        if added.dtype != scores.dtype and scores.dtype == torch.bfloat16:
-            added = added.clamp_min(torch.finfo(torch.bfloat16).min).to(torch.bfloat16)
-        return scores + added
+        if added is not None and added.dtype != kind and kind == torch.bfloat16:
+            return added.clamp_min(torch.finfo(torch.bfloat16).min).to(torch.bfloat16)
+        return added
 
 
 def mask_of(
@@ -89,11 +94,20 @@ def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, 
     learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
     with torch.autocast("cpu", enabled=False):
         if dropout or (narrow and learns):
-            weights = visible.hidden((q * scale).to(kind) @ k.to(kind).mT).softmax(dim=-1)
-            return dropped(weights, dropout) @ v.to(kind)
+            return weights_of(q.to(kind), k.to(kind), visible, dropout, scale) @ v.to(kind)
         if mixed:
             q, k, v = q.float(), k.float(), v.float()
         return in_one_call(q, k, v, visible, 0.0, scale)
+
+
+def weights_of(q: Tensor, k: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
+    """How much each query takes of each value, (B, H, Q, K), of which some is dropped."""
+    if not has_kernels(q, k):
+        return dropped(visible.hidden((q * scale) @ k.mT).softmax(dim=-1), dropout)
+    scores = q @ k.mT
+    if visible.causal:
+        return weighed(scores, scale, None, True, dropout)
+    return weighed(scores, scale, visible.added_in(scores.dtype), False, dropout)
 
 
 def in_one_call(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:

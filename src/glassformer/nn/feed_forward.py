@@ -1,22 +1,12 @@
 """The same two linear maps at every position, with an activation between."""
 
-from collections.abc import Callable
-from functools import partial
-
 from torch import Tensor, nn
-from torch.nn import functional
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
+from glassformer.nn.activation import activated
 from glassformer.nn.dropout import Dropout
 from glassformer.nn.part import Part
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": functional.relu,
-    "gelu": functional.gelu,
-    "gelu-tanh": partial(functional.gelu, approximate="tanh"),
-    "silu": functional.silu,
-}
 
 
 class FeedForward(Part):
@@ -32,7 +22,7 @@ class FeedForward(Part):
             nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias) if config.gated else None
         )
         self.down = nn.Linear(config.d_ff, config.d_model, bias=config.feed_forward_bias)
-        self.activation, self.function = config.activation, ACTIVATIONS[config.activation]
+        self.activation = config.activation
         self.dropout = Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
@@ -42,6 +32,10 @@ class FeedForward(Part):
         output = self.down(active)
         inputs = (active, self.down)
         return self.step("output", "B T C", output, trace, "feed_forward_output", inputs)
+
+    def function(self, x: Tensor) -> Tensor:
+        """The activation of each number."""
+        return activated(x, self.activation, learns=self.training)
 
     def activated(self, x: Tensor, up: Tensor, trace: Trace | None) -> Tensor:
         """What of the wide layer comes through."""

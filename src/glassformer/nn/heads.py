@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
+from glassformer.nn.activation import ACTIVATIONS
 from glassformer.nn.dropout import Dropout
-from glassformer.nn.feed_forward import ACTIVATIONS
 from glassformer.nn.norm import make_table_norm
 from glassformer.nn.part import Part
 

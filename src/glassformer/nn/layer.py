@@ -65,8 +65,12 @@ class Layer(Part):
     ) -> Tensor:
         """What was there plus what the sub-layer adds: the only place that knows norm first from norm last."""
         norm = getattr(self, f"{name}_norm")
-        added = self.dropout(sublayer(norm(x, trace) if self.norm_first else x))
-        after = self.step(f"after_{name}", "B T C", x + added, trace, "residual", (x, added))
+        added = sublayer(norm(x, trace) if self.norm_first else x)
+        if trace is None:
+            after = self.dropout.onto(x, added)
+        else:
+            added = self.dropout(added)
+            after = self.step(f"after_{name}", "B T C", x + added, trace, "residual", (x, added))
         return after if self.norm_first else norm(after, trace)
 
     def side_by_side(self, x: Tensor, attend: Callable[[Tensor], Tensor], trace: Trace | None) -> Tensor:

@@ -12,7 +12,7 @@
 
 namespace glassformer {
 
-// ---------------------------------------------------------------- what Python fills in; see engine/native.py
+// ---------------------------------------------------------------- what Python fills in; see native/library.py
 
 extern "C" {
 

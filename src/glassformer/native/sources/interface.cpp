@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "continuations.h"
+#include "learning.h"
 #include "stack.h"
 
 using namespace glassformer;
@@ -130,6 +131,39 @@ int64_t step_run(Stack* stack, const Step* step) {
 
 int64_t weighing_run(const Weighing* weighing) {
     return guarded([&] { weigh(*weighing); });
+}
+
+int64_t learn_activate(int64_t kind, int64_t activation, const void* x, void* y, int64_t count, int64_t threads) {
+    return guarded([&] { activate(Stored(kind), int(activation), x, y, count, int(threads)); });
+}
+
+int64_t learn_activate_back(int64_t kind, int64_t activation, const void* x, const void* gradient, void* y,
+                            int64_t count, int64_t threads) {
+    return guarded([&] { activate_back(Stored(kind), int(activation), x, gradient, y, count, int(threads)); });
+}
+
+int64_t learn_drop(int64_t kind, const Fate* fate, const void* x, void* y, int64_t count, int64_t threads) {
+    return guarded([&] { drop(Stored(kind), x, y, count, *fate, int(threads)); });
+}
+
+int64_t learn_drop_onto(int64_t kind, const Fate* fate, const float* stream, const void* x, float* y, int64_t count,
+                        int64_t threads) {
+    return guarded([&] { drop_onto(Stored(kind), stream, x, y, count, *fate, int(threads)); });
+}
+
+int64_t learn_drop_back(int64_t kind, const Fate* fate, const float* gradient, void* y, int64_t count,
+                        int64_t threads) {
+    return guarded([&] { drop_back(Stored(kind), gradient, y, count, *fate, int(threads)); });
+}
+
+int64_t learn_weigh(int64_t kind, const Fate* fate, const Scores* scores, const void* x, void* weights, void* dropped,
+                    int64_t threads) {
+    return guarded([&] { weigh(Stored(kind), *scores, x, weights, dropped, *fate, int(threads)); });
+}
+
+int64_t learn_weigh_back(int64_t kind, const Fate* fate, const Scores* scores, const void* weights,
+                         const void* gradient, void* y, int64_t threads) {
+    return guarded([&] { weigh_back(Stored(kind), *scores, weights, gradient, y, *fate, int(threads)); });
 }
 
 int64_t parcels_run(const int64_t* lengths, int64_t rows, int64_t threads) {  // for the tests

@@ -6,7 +6,7 @@ namespace glassformer {
 
 extern "C" {
 
-// See engine/native.py. Each sentence has `beams` rows of logits side by side; what is found stands sentence by sentence,
+// See nn/twin.py. Each sentence has `beams` rows of logits side by side; what is found stands sentence by sentence,
 // best first, `width` of each, which are no more than it has.
 struct Weighing {
     int64_t sentences, beams, width, vocabulary, threads;

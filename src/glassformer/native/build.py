@@ -1,7 +1,7 @@
 """Compiles the native part, one library for each kind of processor. It is run when the package is built.
 
-It stands alone, since the build has none of the package's dependencies: `python -m glassformer.engine.build` does the
-same by hand. Without a compiler nothing is built, and the engine computes with torch.
+It stands alone, since the build has none of the package's dependencies: `python -m glassformer.native.build` does the
+same by hand. Without a compiler nothing is built, and torch computes.
 """
 
 import os
@@ -9,9 +9,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "native"
+FOLDER = Path(__file__).parent / "sources"
 KINDS: Mapping[str, tuple[str, ...]] = {  # best first
     "amx": ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16", "-mamx-tile", "-mamx-int8", "-mamx-bf16"),
     "avx512_bf16": ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"),
@@ -31,11 +32,12 @@ FLAGS = (
     "-Wno-uninitialized",  # GCC's own headers, in what AVX-512 leaves undefined on purpose
     "-Wno-maybe-uninitialized",
 )
+LIBRARIES = ("-ldl",)  # which some C libraries keep apart
 
 
 def library(kind: str) -> Path:
     """Where the library for this kind of processor is, once built."""
-    return FOLDER / f"engine_{kind}.so"
+    return FOLDER / f"native_{kind}.so"
 
 
 def compiler() -> str | None:
@@ -60,24 +62,22 @@ def build() -> list[Path]:
     found = compiler()
     if found is None:
         return []
-    for kind, flags in KINDS.items():
-        path = library(kind)
-        if outdated(path) and not compiled(found, flags, path):
-            continue  # an older compiler does not know every kind
+    old = [kind for kind in KINDS if outdated(library(kind))]
+    with ThreadPoolExecutor(os.cpu_count()) as side_by_side:  # an older compiler does not know every kind
+        list(side_by_side.map(lambda kind: compiled(found, KINDS[kind], library(kind)), old))
     return [library(kind) for kind in KINDS if library(kind).exists()]
 
 
-def compiled(found: str, flags: tuple[str, ...], path: Path) -> bool:
-    """Whether one library could be made; it appears whole or not at all."""
+def compiled(found: str, flags: tuple[str, ...], path: Path) -> None:
+    """Make one library; it appears whole or not at all."""
     unfinished = path.with_suffix(f".{os.getpid()}")
-    command = [found, *FLAGS, *flags, *map(str, sorted(FOLDER.glob("*.cpp"))), "-o", str(unfinished)]
+    command = [found, *FLAGS, *flags, *map(str, sorted(FOLDER.glob("*.cpp"))), *LIBRARIES, "-o", str(unfinished)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         unfinished.replace(path)
     else:
         unfinished.unlink(missing_ok=True)
-        sys.stderr.write(f"glassformer: {path.name} was not built, the engine will use what was:\n{done.stderr}\n")
-    return done.returncode == 0
+        sys.stderr.write(f"glassformer: {path.name} was not built; what was is used:\n{done.stderr}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+// What training computes besides products: activations, dropout, the weights of attention, forwards and backwards.
+//
+// Each is one pass over memory. Whether a number is dropped is a function of a seed and of its place alone, so that the
+// way back draws the same fates anew and nothing of them is kept.
+#pragma once
+#include <cstdint>
+
+namespace glassformer {
+
+enum Stored { FLOATS = 0, HALVES };  // float32; bfloat16: how the numbers of a tensor are stored
+
+// Some numbers are zero, the others are multiplied: `zeros` of 2^16 on average are dropped, `keep` makes up for them.
+struct Fate {
+    int64_t zeros;
+    float keep;
+    uint64_t seed;
+};
+
+// Scores (batches, heads, queries, keys) as they are in memory, and what is added to them at (b, h, q): from
+// b * strides[0] + h * strides[1] + q * strides[2] on, in the same kind of number; null: nothing. Where `causal`, the
+// last query sees every key, each before it one less.
+struct Scores {
+    int64_t batches, heads, queries, keys;
+    const void* added;
+    int64_t strides[3];
+    int64_t causal;
+    float scale;
+};
+
+void activate(Stored kind, int activation, const void* x, void* y, int64_t count, int threads);
+
+// The gradient with respect to x, from the one with respect to y.
+void activate_back(Stored kind, int activation, const void* x, const void* gradient, void* y, int64_t count, int threads);
+
+void drop(Stored kind, const void* x, void* y, int64_t count, const Fate& fate, int threads);
+
+// y = stream + x, of which some is dropped; stream and y are float32.
+void drop_onto(Stored kind, const float* stream, const void* x, float* y, int64_t count, const Fate& fate, int threads);
+
+// The way back of it with respect to x.
+void drop_back(Stored kind, const float* gradient, void* y, int64_t count, const Fate& fate, int threads);
+
+// weights = softmax(scale * scores + added); `dropped` are the same with some dropped, and not asked for where none is.
+void weigh(Stored kind, const Scores& scores, const void* x, void* weights, void* dropped, const Fate& fate, int threads);
+
+// The gradient with respect to the scores, from the one with respect to what `weigh` gave last.
+void weigh_back(Stored kind, const Scores& scores, const void* weights, const void* gradient, void* y, const Fate& fate,
+                int threads);
+
+}  // namespace glassformer

@@ -1,0 +1,63 @@
+"""From scores to weights while a model learns: scaled, hidden, made shares, some of them dropped, in one pass."""
+
+from ctypes import byref, c_int64
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from glassformer.native.library import Scores, loaded
+from glassformer.nn.dropout import drawn_fate
+from glassformer.nn.kernels import STORED, address
+
+
+class _Weighed(torch.autograd.Function):
+    """Forward and back by kernels; of the way there only the weights are kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: float, added: Tensor | None, causal: bool, share: float) -> Tensor:
+        """(B, H, Q, K), and what is added to it -> (B, H, Q, K)."""
+        x, fate, spread = x.contiguous(), drawn_fate(share), [0, 0, 0]
+        ctx.shape = () if added is None else added.shape
+        if added is not None:
+            added = added.to(x.dtype).expand(x.shape)
+            added = added if added.stride(-1) == 1 else added.contiguous()
+            spread = list(added.stride()[:3])
+        place = None if added is None else added.data_ptr()
+        scores = Scores(*x.shape, added=place, strides=(c_int64 * 3)(*spread), causal=causal, scale=scale)
+        weights = torch.empty_like(x)
+        dropped = torch.empty_like(x) if fate.zeros else None
+        second = None if dropped is None else address(dropped)
+        ctx.fate, ctx.scores = fate, scores
+        ctx.save_for_backward(weights)
+        given = address(x), address(weights), second, torch.get_num_threads()
+        done(loaded().learn_weigh(STORED[x.dtype], byref(fate), byref(scores), *given))
+        return weights if dropped is None else dropped
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient with respect to the scores."""
+        (weights,) = ctx.saved_tensors
+        gradient, y = gradient.contiguous(), torch.empty_like(weights)
+        given = address(weights), address(gradient), address(y), torch.get_num_threads()
+        done(loaded().learn_weigh_back(STORED[y.dtype], byref(ctx.fate), byref(ctx.scores), *given))
+        of_added = None
+        if ctx.needs_input_grad[2]:
+            of_added = (y / ctx.scores.scale).sum_to_size(ctx.shape)
+        return y, None, of_added, None, None
+
+
+def done(failed: int) -> None:
+    """A kernel that needs room for a row had it."""
+    if failed:
+        raise MemoryError("there was no memory for a row of scores")
+
+
+def weighed(x: Tensor, scale: float, added: Tensor | None, causal: bool, share: float) -> Tensor:
+    """softmax(scale * x + added), of which a share is dropped; where `causal` the last query sees all, each before it
+    one key less. For scores that kernels can compute with.
+    """
+    y: Tensor = _Weighed.apply(x, scale, added, causal, share)  # type: ignore[no-untyped-call]
+    return y

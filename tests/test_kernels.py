@@ -1,0 +1,227 @@
+"""What training computes in C++ against torch in float64, there and back, at the edges of vectors, by every library."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from glassformer.nn import activation, dropout, softmax
+from glassformer.nn.attention import Visibility, mask_of
+from glassformer.nn.dropout import Dropout, dropped
+from glassformer.nn.kernels import has_kernels
+
+pytestmark = pytest.mark.usefixtures("each_engine")
+
+COUNTS = [1, 15, 16, 17, 33, 1000]
+EXACT = {torch.float32: 2e-6, torch.bfloat16: 8e-3}  # of a number's own size
+KINDS = list(EXACT)
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"], autouse=True)
+def threads(request: pytest.FixtureRequest) -> object:
+    """Alone, and shared out among torch's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def drawn(*shape: int, seed: int = 0, kind: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(kind).requires_grad_()
+
+
+def exact(x: Tensor) -> Tensor:
+    return x.detach().double().requires_grad_()
+
+
+def assert_near(found: Tensor, expected: Tensor, least: float = 1e-6) -> None:
+    """Near by what the kind of number can say; what is next to nothing by `least` of one."""
+    assert found.shape == expected.shape
+    bound = EXACT[found.dtype]
+    torch.testing.assert_close(found.double(), expected, rtol=bound, atol=max(least, bound / 4))
+
+
+# ---- activations
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("count", [*COUNTS, 70_001])
+@pytest.mark.parametrize("name", ["gelu", "gelu-tanh", "silu"])
+def test_activations_and_their_slopes(name: str, count: int, kind: torch.dtype) -> None:
+    x = (drawn(count) * 4).detach().to(kind).requires_grad_()
+    gradient, precise = drawn(count, seed=1, kind=kind).detach(), exact(x)
+    y = activation.activated(x, name, learns=True)
+    assert "Activated" in type(y.grad_fn).__name__, "a kernel made it"
+    expected = activation.ACTIVATIONS[name](precise)
+    assert_near(y.detach(), expected.detach())
+    (found,) = torch.autograd.grad(y, x, gradient)
+    (wanted,) = torch.autograd.grad(expected, precise, gradient.double())
+    assert_near(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu-tanh", "silu"])
+def test_activations_far_out_and_of_no_number(name: str) -> None:
+    x = torch.tensor([-1e30, -300.0, -20.0, 0.0, 20.0, 300.0, 1e30, torch.nan], requires_grad=True)
+    y = activation.activated(x, name, learns=True)
+    expected = torch.tensor([0, 0, 0, 0, 20, 300, 1e30])
+    assert ((y[:7] - expected).abs() <= 1e-6 + 1e-7 * x[:7].abs()).all()
+    assert y[7].isnan()
+    (slopes,) = torch.autograd.grad(y[1:6].sum(), x)
+    assert slopes[1:6].tolist() == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-6)
+
+
+def test_rows_with_gaps_are_read_as_they_are_seen() -> None:
+    x = drawn(40, 6)
+    y = activation.activated(x.mT, "silu", learns=True)
+    torch.testing.assert_close(y, functional.silu(x.mT))
+    (found,) = torch.autograd.grad(y.mT, x, torch.ones(40, 6))
+    (expected,) = torch.autograd.grad(functional.silu(x).sum(), x)
+    torch.testing.assert_close(found, expected)
+
+
+# ---- dropout
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("count", COUNTS)
+def test_the_way_back_drops_what_the_way_there_dropped(count: int, kind: torch.dtype) -> None:
+    torch.manual_seed(count)
+    x = (drawn(count).detach().abs() + 1).to(kind).requires_grad_()
+    y = dropped(x, 0.3)
+    (gradient,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert torch.equal(y == 0, gradient == 0)
+    left = gradient[gradient != 0].tolist()
+    assert left == pytest.approx([1 / 0.7] * len(left), rel=EXACT[kind] + 1e-4)
+    assert_near(y.detach(), x.detach().double() * gradient.double())
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("count", [*COUNTS, 50_001])
+def test_onto_a_stream_is_the_same_bits_as_in_two_steps(count: int, kind: torch.dtype) -> None:
+    stream, x, part = drawn(count), drawn(count, seed=1, kind=kind), Dropout(0.2)
+    gradient = drawn(count, seed=2).detach()
+    torch.manual_seed(5)
+    at_once = part.onto(stream, x)
+    assert "DroppedOnto" in type(at_once.grad_fn).__name__, "a kernel made it"
+    torch.manual_seed(5)
+    in_two = stream + part(x)
+    assert torch.equal(at_once, in_two)
+    found, expected = (torch.autograd.grad(y, (stream, x), gradient) for y in (at_once, in_two))
+    assert torch.equal(found[0], expected[0])
+    torch.testing.assert_close(found[1], expected[1], rtol=EXACT[kind], atol=0)  # rounded once here, there twice
+
+
+def test_no_two_places_seeds_or_rows_share_their_fates() -> None:
+    """Of 64 long draws, by seed and by half, no two go together more than chance has it."""
+    torch.manual_seed(0)
+    draws = torch.stack([dropped(torch.ones(2**15), 0.5) > 0 for _ in range(32)]).view(64, -1).double()
+    apart = torch.corrcoef(draws) - torch.eye(64)
+    assert apart.abs().max().item() < 5.5 / draws.shape[1] ** 0.5  # standard deviations, of 2,016 pairs
+    along = torch.corrcoef(draws.T[:256]) - torch.eye(256)
+    assert along.abs().max().item() < 5.5 / 64**0.5
+
+
+def test_fates_do_not_hang_on_how_work_is_shared_out() -> None:
+    x, found = drawn(3, 70_000), []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        torch.manual_seed(7)
+        found.append(dropped(x, 0.1))
+    assert torch.equal(*found)
+
+
+# ---- the weights of attention
+
+
+def visibility(name: str, batch: int, heads: int, queries: int, keys: int, kind: torch.dtype) -> Visibility:
+    mask = torch.ones(batch, keys)
+    mask[0, keys // 2 :] = 0
+    if name == "all":
+        return Visibility(None)
+    if name == "future":
+        return Visibility(None, causal=True)
+    added = mask_of(mask, queries, False, kind)
+    if name == "nothing":
+        return Visibility(torch.full_like(added, torch.finfo(kind).min))
+    if name == "padding":
+        return Visibility(added)
+    bias = drawn(batch, queries, keys, heads, seed=9, kind=kind).detach().permute(0, 3, 1, 2)  # with gaps between keys
+    return Visibility(added, bias)
+
+
+SEEN = ["all", "padding", "future", "bias", "nothing"]
+SIZES = [(1, 1), (3, 5), (16, 16), (7, 33), (40, 40), (130, 130)]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("name", SEEN)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_weights_and_their_way_back(size: tuple[int, int], name: str, kind: torch.dtype) -> None:
+    (queries, keys), scale = size, 0.3
+    seen = visibility(name, 2, 3, queries, keys, kind)
+    x = (drawn(2, 3, queries, keys) * 3).detach().to(kind).requires_grad_()
+    gradient, precise = drawn(*x.shape, seed=1, kind=kind).detach(), exact(x)
+    y = softmax.weighed(x, scale, seen.added_in(kind), seen.causal, 0.0)
+    scores = precise * scale
+    if seen.causal:
+        later = torch.arange(keys) > torch.arange(queries)[:, None] + keys - queries
+        scores = scores.masked_fill(later, -torch.inf)
+    elif seen.added is not None:
+        scores = scores + seen.added.double()
+    expected = scores.softmax(-1) if name != "nothing" else torch.full_like(scores, 1 / keys) + 0 * scores
+    assert_near(y.detach(), expected.detach())
+    (found,) = torch.autograd.grad(y, x, gradient)
+    if name != "nothing":
+        (wanted,) = torch.autograd.grad(expected, precise, gradient.double())
+        assert_near(found, wanted, least=1e-5)
+
+
+def test_what_is_added_may_learn() -> None:
+    """A table of distances, one for all rows of the batch."""
+    x, table = drawn(2, 3, 5, 19), drawn(1, 3, 5, 19, seed=3)
+    gradient, precise, exact_table = drawn(2, 3, 5, 19, seed=4).detach(), exact(x), exact(table)
+    found = torch.autograd.grad(softmax.weighed(x, 0.5, table, False, 0.0), (x, table), gradient)
+    expected = torch.autograd.grad((precise * 0.5 + exact_table).softmax(-1), (precise, exact_table), gradient.double())
+    for one, other in zip(found, expected, strict=True):
+        assert_near(one, other)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_weights_that_are_dropped_and_their_way_back(kind: torch.dtype) -> None:
+    torch.manual_seed(3)
+    x, share = drawn(2, 4, 21, 37, kind=kind), 0.25
+    gradient = drawn(*x.shape, seed=1, kind=kind).detach()
+    whole = exact(x).softmax(-1)
+    y = softmax.weighed(x, 1.0, None, False, share)
+    kept = (y != 0).double() / (1 - share)
+    assert (y == 0).double().mean().item() == pytest.approx(share, abs=0.02)
+    assert_near(y.detach(), (whole * kept).detach())
+    precise = exact(x)
+    (found,) = torch.autograd.grad(y, x, gradient)
+    (wanted,) = torch.autograd.grad(precise.softmax(-1) * kept, precise, gradient.double())
+    assert_near(found, wanted, least=1e-5)
+
+
+def test_no_number_stays_none() -> None:
+    """A training that breaks has to be seen to: weights of scores that are no numbers are none either."""
+    for bad in (torch.nan, torch.inf):
+        x = torch.zeros(1, 1, 2, 20)
+        x[0, 0, 1, 18] = bad
+        y = softmax.weighed(x, 1.0, None, False, 0.0)
+        assert y[0, 0, 1].isnan().any()
+        assert torch.equal(y[0, 0, 0], torch.full((20,), 0.05))
+
+
+# ---- when
+
+
+def test_other_tensors_are_left_to_torch() -> None:
+    x = drawn(4)
+    assert has_kernels(x)
+    assert not has_kernels(x.double())
+    assert not has_kernels(x.to("meta"))
+    assert not has_kernels(x, x.half())
+    y = activation.activated(x, "gelu", learns=False)
+    assert torch.equal(y, functional.gelu(x))
+    assert torch.equal(activation.activated(x.double(), "gelu", learns=True), functional.gelu(x.double()))
+    assert dropout.zeros_of(1e-9) == 0
