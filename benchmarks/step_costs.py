@@ -3,8 +3,8 @@
     python benchmarks/step_costs.py [--threads N] [--rounds N] [--json FILE]
 
 Prints milliseconds of attention in bfloat16, forward and backward, by several calls and by torch's one, of 2,048
-tokens in texts of several lengths; nanoseconds a number of our dropout and of torch's; and milliseconds of processor
-time a step of a small GPT-2 (4 layers of 192, 64 x 64 tokens, bfloat16) with its memory kept from step to step and
+tokens in texts of several lengths; nanoseconds a number of our dropout and gelu by tanh, forward and backward, and of
+torch's; and milliseconds of processor time a step of a small GPT-2 (4 layers of 192, 64 x 64 tokens, bfloat16) with its memory kept from step to step and
 handed back each time, for a small and a large vocabulary. Medians of the rounds, taken in turn.
 """
 
@@ -26,6 +26,7 @@ from turns import keep, processor
 
 from glassformer.model import Transformer
 from glassformer.nn import attention
+from glassformer.nn.activation import activated
 from glassformer.nn.dropout import dropped
 from glassformer.training import loop
 from glassformer.training.loss import TokenLoss
@@ -74,14 +75,31 @@ def attended(rows: torch.Tensor) -> None:
         attention.fused(q, k, v, attention.Visibility(None), 0.0, WIDTH**-0.5).sum().backward()
 
 
-def dropouts(rounds: int) -> list[dict[str, Any]]:
-    """Nanoseconds a number, ours and torch's."""
+Ways = dict[str, Callable[[], Any]]
+
+
+def dropouts(kind: torch.dtype) -> Ways:
+    """Dropout of many numbers."""
+    x = torch.ones(NUMBERS, dtype=kind)
+    return {"ours": lambda: dropped(x, SHARE), "torch": lambda: functional.dropout(x, SHARE)}
+
+
+def gelus(kind: torch.dtype) -> Ways:
+    """Gelu by tanh of many numbers, there and back."""
+    x, back = torch.randn(NUMBERS, dtype=kind).requires_grad_(), torch.ones(NUMBERS, dtype=kind)
+    return {
+        "ours": lambda: activated(x, "gelu-tanh", learns=True).backward(back),
+        "torch": lambda: activated(x, "gelu-tanh", learns=False).backward(back),
+    }
+
+
+def a_number(ways_of: Callable[[torch.dtype], Ways], rounds: int) -> list[dict[str, Any]]:
+    """Nanoseconds of each way, for both kinds of number."""
     lines = []
     for kind in (torch.float32, torch.bfloat16):
-        x = torch.ones(NUMBERS, dtype=kind)
-        ways = {"ours": lambda x=x: dropped(x, SHARE), "torch": lambda x=x: functional.dropout(x, SHARE)}
+        ways = ways_of(kind)
         found: dict[str, list[float]] = {name: [] for name in ways}
-        with loop.kept_memory(x.device):  # as in a training
+        with loop.kept_memory(torch.device("cpu")):  # as in a training
             for _ in range(rounds + 1):
                 for name, way in ways.items():
                     found[name].append(1e9 * spent(way) / NUMBERS)
@@ -144,17 +162,20 @@ def main() -> None:
         print(point(*arguments.point))
         return
     mixed = attentions(arguments.rounds)
-    drawn, paged = dropouts(arguments.rounds), pages(arguments.rounds, arguments.threads)
+    drawn, curved = a_number(dropouts, arguments.rounds), a_number(gelus, arguments.rounds)
+    paged = pages(arguments.rounds, arguments.threads)
     for line in mixed:
         several, one = line["several calls"], line["one call"]
         print(f"attention in bfloat16, {line['keys']:4} keys: several calls {several:6.2f} ms, one {one:6.2f}")
     for line in drawn:
         print(f"dropout, {line['numbers']:9} ours {line['ours']:5.2f} ns a number, torch {line['torch']:5.2f}")
+    for line in curved:
+        print(f"gelu by tanh, {line['numbers']:9} ours {line['ours']:5.2f} ns a number, torch {line['torch']:5.2f}")
     for line in paged:
         kept, back = line["kept"], line["handed back"]
         print(f"a step, vocabulary {line['vocabulary']:5}: memory kept {kept:5.0f} ms, handed back {back:5.0f} ms")
     made = {"benchmark": "step_costs", "processor": processor(), "threads": arguments.threads}
-    keep({**made, "attention": mixed, "dropout": drawn, "pages": paged}, arguments.json)
+    keep({**made, "attention": mixed, "dropout": drawn, "gelu-tanh": curved, "pages": paged}, arguments.json)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from glassformer.engine.layout import ACTIVATIONS
 from glassformer.engine.native import PackedLinear
-from glassformer.native.library import ACTIVATIONS, loaded
+from glassformer.native.library import loaded
 from glassformer.nn.activation import ACTIVATIONS as OPEN
 
 pytestmark = pytest.mark.usefixtures("each_engine")

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from glassformer.engine.native import NativeStack, PackedLinear
 from glassformer.model import Transformer
-from glassformer.native.library import ACTIVATIONS, AttentionPart, Ends, LayerPart, NormPart, Sizes
+from glassformer.native.library import AttentionPart, Ends, LayerPart, NormPart, Sizes
 from glassformer.nn.attention import Attention
 from glassformer.nn.heads import LanguageHead
 from glassformer.nn.layer import Layer
@@ -18,6 +18,7 @@ from glassformer.nn.norm import LayerNorm, RMSNorm, RMSNormFromOne
 from glassformer.nn.stack import Stack
 
 WIDE = 16  # a head is as many numbers as whole vectors hold; see vectors.h
+ACTIVATIONS = {"relu": 1, "gelu": 2, "gelu-tanh": 3, "silu": 4}  # as vectors.h numbers them
 NORMS = {"none": 0, "layer": 1, "rms": 2, "rms-from-one": 2}
 HEAD_PRECISION = {"int4": "int8"}  # four bits for each word's row would change which word is likeliest
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from glassformer.native.build import KINDS, library
 
-ACTIVATIONS = {"relu": 1, "gelu": 2, "gelu-tanh": 3, "silu": 4}  # as vectors.h numbers them
 
 class Sizes(Structure):
     """See `Sizes` in stack.h, here and below field by field."""
@@ -126,8 +125,8 @@ SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: wh
     "past_crop": (None, [c_void_p, c_void_p]),
     "step_run": (c_int64, [c_void_p, POINTER(Step)]),
     "weighing_run": (c_int64, [POINTER(Weighing)]),
-    "learn_activate": (c_int64, [c_int64, c_int64, c_void_p, c_void_p, c_int64, c_int64]),
-    "learn_activate_back": (c_int64, [c_int64, c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_int64]),
+    "learn_gelu_tanh": (c_int64, [c_int64, c_void_p, c_void_p, c_int64, c_int64]),
+    "learn_gelu_tanh_back": (c_int64, [c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_int64]),
     "learn_drop": (c_int64, [c_int64, POINTER(Fate), c_void_p, c_void_p, c_int64, c_int64]),
     "learn_drop_onto": (c_int64, [c_int64, POINTER(Fate), c_void_p, c_void_p, c_void_p, c_int64, c_int64]),
     "learn_drop_back": (c_int64, [c_int64, POINTER(Fate), c_void_p, c_void_p, c_int64, c_int64]),

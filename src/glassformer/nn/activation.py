@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from glassformer.native.library import ACTIVATIONS as NUMBERS
 from glassformer.native.library import loaded
 from glassformer.nn.kernels import STORED, address, has_kernels
 
@@ -19,35 +18,37 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu-tanh": partial(functional.gelu, approximate="tanh"),
     "silu": functional.silu,
 }
-QUICK = {"relu"}  # torch's own is one instruction each way
 
 
-class _Activated(torch.autograd.Function):
-    """The same by a kernel, which computes the derivative anew on the way back."""
+class _GeluTanh(torch.autograd.Function):
+    """Gelu by tanh from a kernel: in bfloat16 it takes half of the time that torch's does, whose others are as quick.
+
+    The derivative is computed anew on the way back.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, number: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         """Any shape; the same shape."""
-        x, ctx.number = x.contiguous(), number
-        y, threads = torch.empty_like(x), torch.get_num_threads()
-        loaded().learn_activate(STORED[x.dtype], number, address(x), address(y), x.numel(), threads)
+        x = x.contiguous()
+        y = torch.empty_like(x)
+        loaded().learn_gelu_tanh(STORED[x.dtype], address(x), address(y), x.numel(), torch.get_num_threads())
         ctx.save_for_backward(x)
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """The gradient with respect to x."""
         (x,) = ctx.saved_tensors
-        gradient, y, threads = gradient.contiguous(), torch.empty_like(x), torch.get_num_threads()
-        kind = STORED[x.dtype]
-        loaded().learn_activate_back(kind, ctx.number, address(x), address(gradient), address(y), x.numel(), threads)
-        return y, None
+        gradient, y = gradient.contiguous(), torch.empty_like(x)
+        given = address(x), address(gradient), address(y), x.numel(), torch.get_num_threads()
+        loaded().learn_gelu_tanh_back(STORED[x.dtype], *given)
+        return y
 
 
 def activated(x: Tensor, name: str, *, learns: bool) -> Tensor:
-    """The activation of each number of x; who learns has it by a kernel, to a few units in the last place."""
-    if learns and name not in QUICK and x.requires_grad and has_kernels(x):
-        y: Tensor = _Activated.apply(x, NUMBERS[name])  # type: ignore[no-untyped-call]
+    """The activation of each number of x; who learns has one of them by a kernel, to a few units in the last place."""
+    if learns and name == "gelu-tanh" and x.requires_grad and has_kernels(x):
+        y: Tensor = _GeluTanh.apply(x)  # type: ignore[no-untyped-call]
         return y
     return ACTIVATIONS[name](x)

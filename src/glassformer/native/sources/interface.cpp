@@ -133,13 +133,13 @@ int64_t weighing_run(const Weighing* weighing) {
     return guarded([&] { weigh(*weighing); });
 }
 
-int64_t learn_activate(int64_t kind, int64_t activation, const void* x, void* y, int64_t count, int64_t threads) {
-    return guarded([&] { activate(Stored(kind), int(activation), x, y, count, int(threads)); });
+int64_t learn_gelu_tanh(int64_t kind, const void* x, void* y, int64_t count, int64_t threads) {
+    return guarded([&] { gelu_tanh(Stored(kind), x, y, count, int(threads)); });
 }
 
-int64_t learn_activate_back(int64_t kind, int64_t activation, const void* x, const void* gradient, void* y,
-                            int64_t count, int64_t threads) {
-    return guarded([&] { activate_back(Stored(kind), int(activation), x, gradient, y, count, int(threads)); });
+int64_t learn_gelu_tanh_back(int64_t kind, const void* x, const void* gradient, void* y, int64_t count,
+                             int64_t threads) {
+    return guarded([&] { gelu_tanh_back(Stored(kind), x, gradient, y, count, int(threads)); });
 }
 
 int64_t learn_drop(int64_t kind, const Fate* fate, const void* x, void* y, int64_t count, int64_t threads) {

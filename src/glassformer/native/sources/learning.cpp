@@ -142,26 +142,12 @@ void each(const typename As::Number* x, typename As::Number* y, int64_t count, i
 
 // ---------------------------------------------------------------- activations
 
-// Their derivatives.
-inline Floats slope(int activation, Floats x) {
-    const Floats one = splat(1.0f);
-    switch (activation) {
-        case RELU: return x > splat(0.0f) ? one : splat(0.0f);
-        case GELU: {
-            const Floats below = splat(0.5f) * (one + error_function(x * splat(0.70710678118654752f)));
-            return below + x * splat(0.39894228040143268f) * exponential(splat(-0.5f) * x * x);
-        }
-        case GELU_TANH: {  // u the logistic function's argument, as in `activated`
-            const Floats u = splat(1.5957691216057308f) * (x + splat(0.044715f) * x * x * x);
-            const Floats s = over(one, one + exponential(-u));
-            return s + x * s * (one - s) * splat(1.5957691216057308f) * (one + splat(0.134145f) * x * x);
-        }
-        case SILU: {
-            const Floats s = over(one, one + exponential(-x));
-            return s + x * s * (one - s);
-        }
-        default: return one;
-    }
+// The derivative of gelu by tanh; u the logistic function's argument, as in `activated`.
+inline Floats slope(Floats x) {
+    const Floats one = splat(1.0f), twice = splat(1.5957691216057308f);
+    const Floats u = twice * (x + splat(0.044715f) * x * x * x);
+    const Floats s = over(one, one + exponential(-u));
+    return s + x * s * (one - s) * twice * (one + splat(0.134145f) * x * x);
 }
 
 // ---------------------------------------------------------------- dropout
@@ -287,24 +273,23 @@ void weigh_row_back(const Scores& scores, int64_t seen, const typename As::Numbe
 
 }  // namespace
 
-void activate(Stored kind, int activation, const void* x, void* y, int64_t count, int threads) {
+void gelu_tanh(Stored kind, const void* x, void* y, int64_t count, int threads) {
     stored_as(kind, [&](auto as) {
         using As = decltype(as);
         using Number = typename As::Number;
         each<As>(static_cast<const Number*>(x), static_cast<Number*>(y), count, threads,
-                 [=](int64_t, int64_t, Floats v) AT_ONCE { return activated(activation, v); });
+                 [](int64_t, int64_t, Floats v) AT_ONCE { return activated(GELU_TANH, v); });
     });
 }
 
-void activate_back(Stored kind, int activation, const void* x, const void* gradient, void* y, int64_t count,
-                   int threads) {
+void gelu_tanh_back(Stored kind, const void* x, const void* gradient, void* y, int64_t count, int threads) {
     stored_as(kind, [&](auto as) {
         using As = decltype(as);
         using Number = typename As::Number;
         const Number* g = static_cast<const Number*>(gradient);
         each<As>(static_cast<const Number*>(x), static_cast<Number*>(y), count, threads,
                  [=](int64_t i, int64_t left, Floats v) AT_ONCE {
-                     return get_some<As>(g + i * WIDE, left) * slope(activation, v);
+                     return get_some<As>(g + i * WIDE, left) * slope(v);
                  });
     });
 }

@@ -1,4 +1,4 @@
-// What training computes besides products: activations, dropout, the weights of attention, forwards and backwards.
+// What training computes besides products: gelu by tanh, dropout, the weights of attention, forwards and backwards.
 //
 // Each is one pass over memory. Whether a number is dropped is a function of a seed and of its place alone, so that the
 // way back draws the same fates anew and nothing of them is kept.
@@ -27,10 +27,10 @@ struct Scores {
     float scale;
 };
 
-void activate(Stored kind, int activation, const void* x, void* y, int64_t count, int threads);
+void gelu_tanh(Stored kind, const void* x, void* y, int64_t count, int threads);
 
-// The gradient with respect to x, from the one with respect to y.
-void activate_back(Stored kind, int activation, const void* x, const void* gradient, void* y, int64_t count, int threads);
+// The gradient with respect to x, from the one with respect to what was made of it.
+void gelu_tanh_back(Stored kind, const void* x, const void* gradient, void* y, int64_t count, int threads);
 
 void drop(Stored kind, const void* x, void* y, int64_t count, const Fate& fate, int threads);
 
