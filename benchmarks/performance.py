@@ -165,13 +165,14 @@ def section(file: Path, made: dict[str, Any]) -> Iterator[str]:
     """What one file says."""
     told = f"`{file.name}`: {made['processor']}; {made['threads']} threads"
     if "benchmark" in made:
-        yield f"\n## {TITLES[made['benchmark']]}"
+        yield f"\n## {TITLES[made['benchmark']]}" + (", one by one" if "_one_" in file.name else "")
         yield f"{told}.\n"
         yield from SINGLE[made["benchmark"]](made)
         return
     packages = ", ".join(f"{name} {version}" for name, version in made["packages"].items() if version)
     clock = "" if made["clock"] == "wall" else "; time of the processor, since the machine was in use"
-    yield f"\n## {RACES[file.name.split('_')[1]]}"
+    race, part = file.name.split("_")[1:3]
+    yield f"\n## {RACES[race]}" + (f", {part.replace('-', ' ')}" if part.startswith("batch-") else "")
     yield f"{told}{clock}; {packages}."
     for row in made["rows"]:
         yield f"\n### {title(row)}\n"
