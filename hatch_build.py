@@ -1,4 +1,4 @@
-"""Compiles the native engine when the package is built, where a C++ compiler is found; else the package is pure."""
+"""Compiles the native part when the package is built, where a C++ compiler is found; else the package is pure."""
 
 import runpy
 from pathlib import Path
@@ -8,7 +8,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import sys_tags
 
 
-class NativeEngine(BuildHookInterface):
+class NativePart(BuildHookInterface):
     """The libraries are plain ones, loaded by ctypes: they belong to a platform, not to a version of Python."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

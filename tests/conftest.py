@@ -13,6 +13,7 @@ import torch
 from glassformer.native import build
 from glassformer.native import library as native_library
 from glassformer.native.library import native
+from glassformer.nn import kernels
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +35,7 @@ BUILT = build.build()
 def engine() -> None:
     """For tests of the native part alone."""
     if native() is None:
-        pytest.skip("the native engine is not built, or this processor is of another kind")
+        pytest.skip("the native part is not built, or this processor is of another kind")
 
 
 @pytest.fixture(params=build.KINDS)
@@ -46,9 +47,19 @@ def each_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(native_library, "native", lambda: native_library.declared(found))
 
 
+@pytest.fixture(params=["kernels", "torch"])
+def both_ways_to_learn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Training's kernels, and what stands for them where there is no library."""
+    if request.param == "torch":
+        monkeypatch.setattr(kernels, "native", lambda: None)
+    elif native() is None:
+        pytest.skip("the native part is not built, or this processor is of another kind")
+    return str(request.param)
+
+
 @pytest.fixture(params=["native", "oneDNN"])
 def use_native(request: pytest.FixtureRequest) -> bool:
     """Both ways to compute."""
     if request.param == "native" and native() is None:
-        pytest.skip("the native engine is not built, or this processor is of another kind")
+        pytest.skip("the native part is not built, or this processor is of another kind")
     return request.param == "native"

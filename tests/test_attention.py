@@ -7,6 +7,8 @@ from torch import Tensor
 from glassformer.nn import attention
 from glassformer.nn.attention import SEVERAL_CALLS, Visibility, fused, in_one_call, mask_of
 
+pytestmark = pytest.mark.usefixtures("both_ways_to_learn")
+
 SHAPE = (2, 3, 6, 8)  # B H T D
 PADDED = torch.tensor([[1, 1, 1, 1, 0, 0], [1] * 6])
 

@@ -7,6 +7,8 @@ from torch.nn import functional
 from glassformer.nn import attention
 from glassformer.nn.dropout import Dropout, dropped
 
+pytestmark = pytest.mark.usefixtures("both_ways_to_learn")
+
 MANY = 400_003  # not a multiple of four
 
 
@@ -22,7 +24,7 @@ def test_the_share_is_zero_and_the_others_make_up_for_it(share: float, dtype: to
 
 
 def test_neighbours_fall_independently() -> None:
-    """Four of them share a draw: no pair of its quarters goes together more often than chance has it."""
+    """Some of them share a draw: no pair of its parts goes together more often than chance has it."""
     torch.manual_seed(1)
     kept = (dropped(torch.ones(100_000, 4), 0.5) > 0).double()
     together = torch.corrcoef(kept.T) - torch.eye(4)

@@ -1,10 +1,13 @@
 """What training computes in C++ against torch in float64, there and back, at the edges of vectors, by every library."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from glassformer.native import library as native_library
 from glassformer.nn import activation, dropout, softmax
 from glassformer.nn.attention import Visibility, mask_of
 from glassformer.nn.dropout import Dropout, dropped
@@ -15,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("each_engine")
 COUNTS = [1, 15, 16, 17, 33, 1000]
 EXACT = {torch.float32: 2e-6, torch.bfloat16: 8e-3}  # of a number's own size
 KINDS = list(EXACT)
+WHOLE_SEARCH = native_library.native.__wrapped__  # without what it found before
 
 
 @pytest.fixture(params=[1, 2], ids=["one thread", "two threads"], autouse=True)
@@ -168,6 +172,8 @@ def test_weights_and_their_way_back(size: tuple[int, int], name: str, kind: torc
     expected = scores.softmax(-1) if name != "nothing" else torch.full_like(scores, 1 / keys) + 0 * scores
     assert_near(y.detach(), expected.detach())
     (found,) = torch.autograd.grad(y, x, gradient)
+    if name in ("padding", "bias"):
+        assert not y[0, ..., keys // 2 :].any() or keys == 1, "what is hidden weighs nothing, not nearly so"
     if name != "nothing":
         (wanted,) = torch.autograd.grad(expected, precise, gradient.double())
         assert_near(found, wanted, least=1e-5)
@@ -199,6 +205,23 @@ def test_weights_that_are_dropped_and_their_way_back(kind: torch.dtype) -> None:
     assert_near(found, wanted, least=1e-5)
 
 
+def test_what_lies_at_minus_infinity_weighs_nothing() -> None:
+    x = torch.tensor([[[[0.0, -torch.inf, 1.0], [3.0, -1e30, -100.0]]]])
+    y = softmax.weighed(x, 1.0, None, False, 0.0)
+    assert y[0, 0, 0].tolist() == pytest.approx([0.26894142, 0, 0.73105858])
+    assert y[0, 0, 1].tolist() == [1, 0, 0]
+    hidden = torch.tensor([0.0, 0.0, -torch.inf]).expand(1, 1, 2, 3)
+    assert softmax.weighed(torch.zeros(1, 1, 2, 3), 1.0, hidden, False, 0.0)[0, 0, 0].tolist() == [0.5, 0.5, 0]
+
+
+def test_texts_of_no_tokens_have_no_weights() -> None:
+    x = torch.zeros(2, 3, 4, 0, requires_grad=True)
+    y = softmax.weighed(x, 1.0, None, False, 0.1)
+    assert y.shape == x.shape
+    assert torch.autograd.grad(y.sum(), x)[0].shape == x.shape
+    assert dropped(torch.zeros(0), 0.5).shape == (0,)
+
+
 def test_no_number_stays_none() -> None:
     """A training that breaks has to be seen to: weights of scores that are no numbers are none either."""
     for bad in (torch.nan, torch.inf):
@@ -210,6 +233,43 @@ def test_no_number_stays_none() -> None:
 
 
 # ---- when
+
+
+def test_dropout_can_be_differentiated_twice_and_the_others_say_that_they_cannot() -> None:
+    stream, x = drawn(40), drawn(40, seed=1, kind=torch.bfloat16)
+    torch.manual_seed(0)
+    y = Dropout(0.5).onto(stream, x)
+    (slope,) = torch.autograd.grad((y**2).sum(), x, create_graph=True)
+    (again,) = torch.autograd.grad(slope.sum(), x)  # of (2 x)^2 where x is kept: 8
+    assert sorted(set(again.tolist())) == [0, 8]
+    for made in (
+        activation.activated(drawn(5), "gelu-tanh", learns=True),
+        softmax.weighed(drawn(1, 1, 2, 3), 1.0, None, False, 0.0),
+    ):
+        with pytest.raises(RuntimeError, match="no second derivative"):
+            torch.autograd.grad(made.sum(), made.grad_fn.next_functions[0][0].variable, create_graph=True)
+
+
+def test_transforms_of_functions_are_left_to_torch() -> None:
+    x = drawn(6).detach()
+    found = torch.func.grad(lambda x: activation.activated(x, "gelu-tanh", learns=True).sum())(x)
+    expected = torch.func.grad(lambda x: functional.gelu(x, approximate="tanh").sum())(x)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_seed_comes_from_the_processor_whatever_the_usual_device_is() -> None:
+    with torch.device("meta"):
+        assert dropped(torch.ones(8, device="cpu"), 0.5).device.type == "cpu"
+
+
+def test_a_library_that_cannot_be_loaded_is_told_and_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.so").write_bytes(b"no library")
+    monkeypatch.setattr(native_library, "KINDS", ("broken",))
+    monkeypatch.setattr(native_library, "library", lambda kind: tmp_path / f"{kind}.so")
+    with pytest.warns(UserWarning, match=r"broken.so cannot be loaded"):
+        assert WHOLE_SEARCH() is None
 
 
 def test_other_tensors_are_left_to_torch() -> None:

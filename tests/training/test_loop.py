@@ -89,6 +89,7 @@ def test_clipping_limits_the_gradient_and_reports_its_length() -> None:
     assert free.gradient_norm == clipped.gradient_norm > 0.01
 
 
+@pytest.mark.usefixtures("both_ways_to_learn")
 def test_a_copying_task_is_learnt() -> None:
     model = toy_model(d_model=32, d_ff=64, dropout=0.0)
     table = TrainingTable(max_steps=150, learning_rate=2e-2, warmup_steps=30, schedule="cosine", log_every=50)

@@ -143,7 +143,11 @@ def native() -> ctypes.CDLL | None:
     for kind in KINDS:
         path = library(kind)
         if path.exists():
-            found = ctypes.CDLL(str(path))
+            try:
+                found = ctypes.CDLL(str(path))
+            except OSError as error:
+                warnings.warn(f"{path} cannot be loaded and is not used: {error}", stacklevel=2)
+                continue
             if not all(hasattr(found, name) for name in SIGNATURES):
                 told = f"{path} is of older sources and is not used; python -m glassformer.native.build makes it anew"
                 warnings.warn(told, stacklevel=2)

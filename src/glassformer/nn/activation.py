@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from glassformer.native.library import loaded
-from glassformer.nn.kernels import STORED, address, has_kernels
+from glassformer.nn.kernels import STORED, address, first_derivative, has_kernels
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
@@ -36,9 +35,9 @@ class _GeluTanh(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """The gradient with respect to x."""
+        first_derivative()
         (x,) = ctx.saved_tensors
         gradient, y = gradient.contiguous(), torch.empty_like(x)
         given = address(x), address(gradient), address(y), x.numel(), torch.get_num_threads()

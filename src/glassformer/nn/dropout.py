@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from glassformer.native.library import Fate, loaded
@@ -22,7 +21,7 @@ def zeros_of(share: float) -> int:
 def drawn_fate(share: float) -> Fate:
     """What decides which numbers are dropped: a seed, drawn from torch's random state."""
     zeros = zeros_of(share)
-    seed = int(torch.empty((), dtype=torch.int64).random_(-(2**63), None)) if zeros else 0
+    seed = int(torch.empty((), dtype=torch.int64, device="cpu").random_(-(2**63), None)) if zeros else 0
     return Fate(zeros=zeros, keep=STEPS / (STEPS - zeros), seed=seed)
 
 
@@ -30,47 +29,47 @@ class _Dropped(torch.autograd.Function):
     """Dropout by a kernel, which draws the same fates on the way back: nothing of them is kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, share: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, fate: Fate) -> Tensor:
         """Any shape; the same shape."""
-        ctx.fate = drawn_fate(share)
-        return _Dropped.of(x, ctx.fate)
-
-    @staticmethod
-    def of(x: Tensor, fate: Fate) -> Tensor:
-        """Some numbers of x dropped."""
-        x = x.contiguous()
+        ctx.fate, x = fate, x.contiguous()
         y, threads = torch.empty_like(x), torch.get_num_threads()
         loaded().learn_drop(STORED[x.dtype], byref(fate), address(x), address(y), x.numel(), threads)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """The gradient with respect to x."""
-        return _Dropped.of(gradient, ctx.fate), None
+        return by_kernel(gradient, ctx.fate), None
+
+
+def by_kernel(x: Tensor, fate: Fate) -> Tensor:
+    """Some numbers of x dropped."""
+    y: Tensor = _Dropped.apply(x, fate)  # type: ignore[no-untyped-call]
+    return y
 
 
 class _DroppedOnto(torch.autograd.Function):
     """What is left of x, added to a stream in float32."""
 
     @staticmethod
-    def forward(ctx: Any, stream: Tensor, x: Tensor, share: float) -> Tensor:
+    def forward(ctx: Any, stream: Tensor, x: Tensor, fate: Fate) -> Tensor:
         """Two of the same shape; the same shape."""
-        ctx.fate, ctx.kind = drawn_fate(share), x.dtype
+        ctx.fate, ctx.kind = fate, x.dtype
         stream, x = stream.contiguous(), x.contiguous()
-        y, threads, kind = torch.empty_like(stream), torch.get_num_threads(), STORED[x.dtype]
-        fate = byref(ctx.fate)
-        loaded().learn_drop_onto(kind, fate, address(stream), address(x), address(y), x.numel(), threads)
+        y = torch.empty_like(stream)
+        given = address(stream), address(x), address(y), x.numel(), torch.get_num_threads()
+        loaded().learn_drop_onto(STORED[x.dtype], byref(fate), *given)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """The gradients with respect to the stream and to x."""
+        if torch.is_grad_enabled():  # it will be differentiated again
+            return gradient, by_kernel(gradient, ctx.fate).to(ctx.kind), None
         gradient = gradient.contiguous()
-        y, threads = torch.empty_like(gradient, dtype=ctx.kind), torch.get_num_threads()
-        fate, kind = byref(ctx.fate), STORED[ctx.kind]
-        loaded().learn_drop_back(kind, fate, address(gradient), address(y), gradient.numel(), threads)
+        y = torch.empty_like(gradient, dtype=ctx.kind)
+        given = address(gradient), address(y), gradient.numel(), torch.get_num_threads()
+        loaded().learn_drop_back(STORED[ctx.kind], byref(ctx.fate), *given)
         return gradient, y, None
 
 
@@ -87,9 +86,8 @@ def dropped(x: Tensor, share: float) -> Tensor:
     if not zeros:
         return x
     if has_kernels(x):
-        y: Tensor = _Dropped.apply(x, share)  # type: ignore[no-untyped-call]
-        return y
-    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        return by_kernel(x, drawn_fate(share))
+    draws = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device="cpu").random_(-(2**63), None)
     most = zeros - STEPS // 2  # from here on a number is kept
     kept = draws.view(torch.int16)[: x.numel()].view(x.shape).clamp_(most - 1, most).sub_(most - 1)  # 0 or 1
     return x * kept.to(x.dtype).mul_(STEPS / (STEPS - zeros))
@@ -110,7 +108,7 @@ class Dropout(nn.Module):
         """The stream plus what is left of x, to the same bits as in two steps."""
         alike = stream.dtype == torch.float32 and stream.shape == x.shape
         if self.training and zeros_of(self.share) and alike and has_kernels(stream, x):
-            return _DroppedOnto.apply(stream, x, self.share)  # type: ignore
+            return _DroppedOnto.apply(stream, x, drawn_fate(self.share))  # type: ignore
         return stream + self(x)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:

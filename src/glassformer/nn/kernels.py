@@ -13,11 +13,22 @@ PLAIN = (Tensor, nn.Parameter)  # what other kinds of tensors stand for is not i
 
 
 def has_kernels(*given: Tensor) -> bool:
-    """Whether there is a native library and it can compute with all of these; a compiler knows only torch's own."""
+    """Whether there is a native library and it can compute with all of these.
+
+    Compilers and torch's transforms of functions (`torch.func`) know only torch's own operations.
+    """
     for x in given:
         if type(x) not in PLAIN or x.device.type != "cpu" or x.dtype not in STORED:
             return False
-    return not torch.compiler.is_compiling() and native() is not None
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return False
+    return native() is not None
+
+
+def first_derivative() -> None:
+    """On a way back: refuse to be differentiated again, which would leave out what the kernel made of its input."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("a kernel has no second derivative; compute in float64 to differentiate twice")
 
 
 def address(x: Tensor) -> int:

@@ -126,7 +126,7 @@ class RelativeBias(Part):
 
     def forward(self, queries: Tensor, keys: Tensor, trace: Trace | None = None) -> Tensor:
         """Position ids (B, Q) and (B, K) -> (B, H, Q, K)."""
-        bias = self.table(self.buckets(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2)
+        bias = self.table(self.buckets(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2).contiguous()
         return self.step(
             "bias",
             "B H Q K",

@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from glassformer.native.library import Scores, loaded
 from glassformer.nn.dropout import drawn_fate
-from glassformer.nn.kernels import STORED, address
+from glassformer.nn.kernels import STORED, address, first_derivative
 
 
 class _Weighed(torch.autograd.Function):
@@ -21,36 +20,38 @@ class _Weighed(torch.autograd.Function):
         x, fate, spread = x.contiguous(), drawn_fate(share), [0, 0, 0]
         ctx.shape = () if added is None else added.shape
         if added is not None:
-            added = added.to(x.dtype).expand(x.shape)
-            added = added if added.stride(-1) == 1 else added.contiguous()
+            added = added.to(x.dtype)
+            added = (added if added.stride(-1) == 1 else added.contiguous()).expand(x.shape)
             spread = list(added.stride()[:3])
         place = None if added is None else added.data_ptr()
         scores = Scores(*x.shape, added=place, strides=(c_int64 * 3)(*spread), causal=causal, scale=scale)
         weights = torch.empty_like(x)
         dropped = torch.empty_like(x) if fate.zeros else None
         second = None if dropped is None else address(dropped)
-        ctx.fate, ctx.scores = fate, scores
-        ctx.save_for_backward(weights)
         given = address(x), address(weights), second, torch.get_num_threads()
         done(loaded().learn_weigh(STORED[x.dtype], byref(fate), byref(scores), *given))
+        scores.added = None  # what is added need not outlive this
+        ctx.fate, ctx.scores = fate, scores
+        ctx.save_for_backward(weights)
         return weights if dropped is None else dropped
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """The gradient with respect to the scores."""
+        first_derivative()
         (weights,) = ctx.saved_tensors
         gradient, y = gradient.contiguous(), torch.empty_like(weights)
         given = address(weights), address(gradient), address(y), torch.get_num_threads()
         done(loaded().learn_weigh_back(STORED[y.dtype], byref(ctx.fate), byref(ctx.scores), *given))
         of_added = None
         if ctx.needs_input_grad[2]:
-            of_added = (y / ctx.scores.scale).sum_to_size(ctx.shape)
+            scale = ctx.scores.scale
+            of_added = (y if scale == 1 else y / scale).sum_to_size(ctx.shape)
         return y, None, of_added, None, None
 
 
 def done(failed: int) -> None:
-    """A kernel that needs room for a row had it."""
+    """Raise MemoryError where a kernel found no room for a row."""
     if failed:
         raise MemoryError("there was no memory for a row of scores")
 

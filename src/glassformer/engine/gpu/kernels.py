@@ -16,7 +16,7 @@ ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu-tanh": 3, "silu": 4}  # for 
 
 @triton.jit
 def _activated(u, ACTIVATION: tl.constexpr):
-    """Of float32 numbers; see nn/feed_forward.py."""
+    """Of float32 numbers; see nn/activation.py."""
     if ACTIVATION == 1:
         return tl.maximum(u, 0.0)
     if ACTIVATION == 2:

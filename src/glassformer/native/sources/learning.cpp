@@ -13,6 +13,7 @@ namespace glassformer {
 namespace {
 
 constexpr int64_t LITTLE = 1 << 14;  // numbers that one thread has done sooner than it could share them out
+constexpr float LEAST = -80.0f;  // e^ of less is nothing here: below the least normal number products are slow
 constexpr float NEVER = -std::numeric_limits<float>::infinity();
 
 // ---------------------------------------------------------------- torch's own threads
@@ -146,8 +147,8 @@ void each(const typename As::Number* x, typename As::Number* y, int64_t count, i
 inline Floats slope(Floats x) {
     const Floats one = splat(1.0f), twice = splat(1.5957691216057308f);
     const Floats u = twice * (x + splat(0.044715f) * x * x * x);
-    const Floats s = over(one, one + exponential(-u));
-    return s + x * s * (one - s) * twice * (one + splat(0.134145f) * x * x);
+    const Floats s = over(one, one + exponential(-u)), made = s + x * s * (one - s) * twice * (one + splat(0.134145f) * x * x);
+    return u < splat(LEAST) ? splat(0.0f) : made;
 }
 
 // ---------------------------------------------------------------- dropout
@@ -207,6 +208,7 @@ inline Floats counted(Floats v, int64_t left, float other) {
 template <class Row>
 void rows(const Scores& scores, int threads, Row&& row) {
     const int64_t width = rounded_up(scores.keys, WIDE), count = scores.batches * scores.heads * scores.queries;
+    if (count * width == 0) return;
     threads = std::max(threads, 1);
     const std::unique_ptr<Floats[]> room(new Floats[threads * width / WIDE]);
     in_parts(threads, count * scores.keys / threads, threads, [&](int64_t first, int64_t end) {
@@ -217,6 +219,9 @@ void rows(const Scores& scores, int threads, Row&& row) {
             }
     });
 }
+
+// e^v of v that is at most 0; of what is no number none, which `exponential` would not say.
+inline Floats weight_of(Floats v) { return v < splat(LEAST) ? splat(0.0f) : exponential(v) + (v - v); }
 
 template <class As>
 void weigh_row(const Scores& scores, int64_t r, int64_t seen, const typename As::Number* x,
@@ -231,12 +236,11 @@ void weigh_row(const Scores& scores, int64_t r, int64_t seen, const typename As:
         Floats v = get_some<As>(x + i * WIDE, left) * splat(scores.scale);
         if (added) v += get_some<As>(added + i * WIDE, left);
         space[i] = counted(v, seen - i * WIDE, NEVER);
-        top = larger(space[i], top);  // in this order what is no number stays so
+        top = larger(space[i], top);
     });
     const Floats most = splat(largest(top));
     for (int64_t i = 0; i < used; ++i) {
-        const Floats v = space[i] - most;
-        space[i] = counted(exponential(v) + (v - v), seen - i * WIDE, 0.0f);  // e^x knows no number that is none
+        space[i] = weight_of(space[i] - most);
         sums += space[i];
     }
     const Floats share = splat(1.0f / sum(sums));

@@ -108,7 +108,7 @@ inline Floats error_function(Floats x) {
     return over(x * a, b);
 }
 
-// The activations of nn/feed_forward.py, numbered as in engine/layout.py.
+// The activations of nn/activation.py, numbered as in engine/layout.py.
 enum Activation { NONE = 0, RELU, GELU, GELU_TANH, SILU };
 
 inline Floats activated(int activation, Floats x) {
