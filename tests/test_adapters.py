@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from glassformer.adapters import adapt, is_adapter, load_adapter, load_whole, save_adapter, settle
+from glassformer.adapters import adapt, is_adapter, load_adapter, load_whole, save_adapter, save_mean, settle
 from glassformer.errors import InputError
 from glassformer.nn.initialization import initialize
 from glassformer.nn.low_rank import LowRank, low_ranks, merged
@@ -227,3 +227,34 @@ def test_opening_an_adapter_draws_its_head_alone(base: Path, tmp_path: Path) -> 
     torch.manual_seed(3)
     initialize(checkpoint.transformer.head, checkpoint.transformer.config)
     torch.testing.assert_close(torch.rand(4), after, rtol=0, atol=0)
+
+
+def test_the_mean_of_adapters_adds_the_mean_of_what_each_adds(base: Path, tmp_path: Path) -> None:
+    """By weights, in peft too; narrowed it is the nearest of its width, and the same where nothing is lost."""
+    folders, shares = [tmp_path / "one", tmp_path / "two"], (0.25, 0.75)
+    for folder, rank in zip(folders, (2, 3), strict=True):
+        adapted = learnt(with_head(load_transformer(base), "sequence-label", LABELS)[0], rank=rank)
+        save_adapter(adapted, folder, str(base))
+    wholes = [dict(load_whole(each).transformer.named_parameters()) for each in folders]
+    save_mean(folders, tmp_path / "mean", shares)
+    save_mean(folders, tmp_path / "as wide", shares, rank=5)
+    save_mean(folders, tmp_path / "narrow", shares, rank=1)
+    mean, wide, narrow = (
+        dict(load_whole(tmp_path / name).transformer.named_parameters()) for name in ("mean", "as wide", "narrow")
+    )
+    plain = dict(load_transformer(base).transformer.named_parameters())
+    for name, found in mean.items():
+        expected = sum(share * whole[name] for share, whole in zip(shares, wholes, strict=True))
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+        torch.testing.assert_close(wide[name], expected, rtol=0, atol=1e-12)
+        if "attention.query.weight" in name:
+            added = expected - plain[name]
+            left = torch.linalg.matrix_norm(narrow[name] - plain[name] - added, ord=2)
+            torch.testing.assert_close(left, torch.linalg.svdvals(added)[1], rtol=1e-6, atol=1e-12)
+    opened = peft.PeftModel.from_pretrained(
+        transformers.AutoModelForSequenceClassification.from_pretrained(base, num_labels=3), tmp_path / "mean"
+    )
+    with torch.no_grad():
+        theirs = opened.double().eval()(IDS).logits
+        ours = load_whole(tmp_path / "mean").transformer.eval()(IDS)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)

@@ -5,6 +5,7 @@ config.json of the whole model, which says what its labels mean.
 """
 
 import math
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -31,7 +32,7 @@ from glassformer.pretrained import (
     write_json,
     write_tensors,
 )
-from glassformer.surgery import head_drawn, with_head
+from glassformer.surgery import head_drawn, shares_of, with_head
 from glassformer.weights import TRANSPOSED, TRANSPOSED_THIRDS, Move, Rule, moves_out, to_ours, to_theirs
 
 ADAPTER, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -111,6 +112,20 @@ class Stored:
         down, up = under.down.to(self.down.dtype), under.up.to(self.up.dtype) * (under.scale / self.scale)
         return Stored(torch.cat([down, self.down]), torch.cat([up, self.up], dim=1), self.scale)
 
+    def times(self, share: float) -> "Stored":
+        """So much of it, at a scale of 1."""
+        return Stored(self.down.double(), self.up.double() * (share * self.scale), 1.0)
+
+    def narrowed(self, rank: int) -> "Stored":
+        """The detour of this rank that is nearest to it (Eckart and Young 1936); where it is no wider, itself."""
+        if self.rank <= rank:
+            return self
+        outer, up = torch.linalg.qr(self.up.double())
+        inner, down = torch.linalg.qr(self.down.double().mT)
+        left, sizes, right = torch.linalg.svd(up @ down.mT)
+        half = sizes[:rank].sqrt()
+        return Stored(half[:, None] * (right[:rank] @ inner.mT), outer @ left[:, :rank] * half, self.scale)
+
 
 def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
     """Write what was learnt beside the model named `base`: its detours, and the parameters that learnt whole.
@@ -138,9 +153,7 @@ def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
         body = [name for name, _ in transformer.named_parameters() if not name.startswith("head.")]
         kept = {move.theirs for move in moves_out(body, rules, prefixed)}
         learnt = {**{name: each for name, each in others.items() if name in kept}, **learnt}
-    tensors = {f"{ROOT}{name}": each for name, each in learnt.items()}
-    for module, each in stored.items():
-        tensors |= {f"{ROOT}{module}.lora_A.weight": each.down, f"{ROOT}{module}.lora_B.weight": each.up}
+    tensors = named_by_peft(learnt, stored)
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(
         folder / ADAPTER_WEIGHTS, {name: each.detach().contiguous().clone() for name, each in tensors.items()}
@@ -151,6 +164,14 @@ def save_adapter(checkpoint: Checkpoint, folder: str | Path, base: str) -> None:
     said["lora_dropout"] = next(iter(detours.values())).dropout.share
     said["fan_in_fan_out"] = any(move.reshape in (TRANSPOSED, TRANSPOSED_THIRDS) for move in beside)
     write_json(folder / ADAPTER, said)
+
+
+def named_by_peft(learnt: Mapping[str, Tensor], stored: Mapping[str, Stored]) -> dict[str, Tensor]:
+    """What learnt whole, and both matrices of each detour, under the names of adapter_model.safetensors."""
+    tensors = {f"{ROOT}{name}": each for name, each in learnt.items()}
+    for module, each in stored.items():
+        tensors |= {f"{ROOT}{module}.lora_A.weight": each.down, f"{ROOT}{module}.lora_B.weight": each.up}
+    return tensors
 
 
 def taken_apart(folder: Path) -> tuple[str, dict[str, Stored], dict[str, Tensor]]:
@@ -210,24 +231,75 @@ def whole_parameters(transformer: Transformer) -> dict[str, Tensor]:
 def said_of(
     head: str, stack: str, base: str, stored: Mapping[str, Stored], saved: Sequence[str]
 ) -> dict[str, Any]:
-    """adapter_config.json. A matrix that holds several maps has a rank, and an alpha, as many times larger."""
-    first = next(iter(stored.values()))
-    alphas = {module: each.scale * each.rank for module, each in stored.items()}
-    alpha = first.scale * first.rank
+    """adapter_config.json."""
     types = {ours: word for word, ours in reversed(TASK_TYPES.items())}
     word = "SEQ_2_SEQ_LM" if stack == "encoder-decoder" and head == "language-model" else types.get(head)
     return {
         "peft_type": "LORA",
         "task_type": word,
         "base_model_name_or_path": base,
+        **widths_of(stored),
+        "modules_to_save": list(saved) or None,
+        "bias": "none",
+        "inference_mode": True,
+    }
+
+
+def widths_of(stored: Mapping[str, Stored]) -> dict[str, Any]:
+    """What adapter_config.json says of ranks; a matrix of several maps has one, and an alpha, as many times larger."""
+    first = next(iter(stored.values()))
+    alphas = {module: each.scale * each.rank for module, each in stored.items()}
+    alpha = first.scale * first.rank
+    return {
         "r": first.rank,
         "lora_alpha": alpha,
         "target_modules": list(stored),
-        "modules_to_save": list(saved) or None,
         "rank_pattern": {module: each.rank for module, each in stored.items() if each.rank != first.rank},
         "alpha_pattern": {module: each for module, each in alphas.items() if each != alpha},
-        "bias": "none",
-        "inference_mode": True,
+    }
+
+
+# ------------------------------------------------------------------ the mean of several
+
+
+def save_mean(
+    folders: Sequence[Path], folder: Path, shares: Sequence[float] | None = None, rank: int | None = None
+) -> None:
+    """Write the weighted mean of adapters beside one model as an adapter beside it; without shares all count alike.
+
+    The mean is that of what they add to the model's matrices, not of A and of B. So it is as wide as all of them
+    together; with `rank` the nearest one of that width is written. What learnt whole, such as a head, has its own mean.
+    """
+    parts = [taken_apart(each) for each in folders]
+    counted = shares_of(len(parts), shares)
+    if len({resolve(base) for base, _, _ in parts}) > 1:
+        raise InputError("these adapters stand beside different models; average those of one")
+    stored: dict[str, Stored] = {}
+    for share, (_, detours, _) in zip(counted, parts, strict=True):
+        for name, each in detours.items():
+            part = each.times(share)
+            stored[name] = part.over(stored[name]) if name in stored else part
+    if rank is not None:
+        stored = {name: each.narrowed(rank) for name, each in stored.items()}
+    kind = next(iter(read_weights(folders[0]).values())).dtype
+    tensors = named_by_peft(mean_of_whole([whole for _, _, whole in parts], counted), stored)
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folders[0].iterdir()):
+        if path.suffix != ".md" and path.name not in (ADAPTER, ADAPTER_WEIGHTS) and path.is_file():
+            shutil.copyfile(path, folder / path.name)
+    write_tensors(folder / ADAPTER_WEIGHTS, {name: each.to(kind).contiguous() for name, each in tensors.items()})
+    said = read_json(folders[0] / ADAPTER) | {"base_model_name_or_path": parts[0][0], "use_rslora": False}
+    write_json(folder / ADAPTER, said | widths_of(stored))
+
+
+def mean_of_whole(parts: Sequence[Mapping[str, Tensor]], shares: Sequence[float]) -> dict[str, Tensor]:
+    """The mean of the parameters that adapters learnt whole, which all of them have."""
+    shapes = [{name: each.shape for name, each in part.items()} for part in parts]
+    if any(each != shapes[0] for each in shapes):
+        raise InputError("these adapters have not learnt the same head; average those of one task")
+    return {
+        name: torch.stack([share * part[name].double() for share, part in zip(shares, parts, strict=True)]).sum(0)
+        for name in parts[0]
     }
 
 

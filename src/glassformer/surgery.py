@@ -97,6 +97,16 @@ def grown(checkpoint: Checkpoint, **sizes: Any) -> Checkpoint:
     return replace(checkpoint, transformer=new, raw={**checkpoint.raw, **sizes})
 
 
+def shares_of(count: int, shares: Sequence[float] | None) -> list[float]:
+    """How much each of so many models counts, 1 in all; without shares all count alike."""
+    shares = [1.0] * count if shares is None else shares
+    if len(shares) != count:
+        raise InputError(f"{count} models came with {len(shares)} shares; give one for each")
+    if not sum(shares):
+        raise InputError(f"the shares {', '.join(f'{share:g}' for share in shares)} sum to 0; give others")
+    return [share / sum(shares) for share in shares]
+
+
 def averaged(checkpoints: Sequence[Checkpoint], shares: Sequence[float] | None = None) -> Checkpoint:
     """The first model with the weighted mean of the weights of all, summed in float64; without shares all count alike.
 
@@ -104,22 +114,18 @@ def averaged(checkpoints: Sequence[Checkpoint], shares: Sequence[float] | None =
     (model soups, Wortsman et al. 2022; along one run: Vaswani et al. 2017, section 6.1). Shares may have any sum but 0.
     """
     first = checkpoints[0].transformer
-    shares = [1.0] * len(checkpoints) if shares is None else shares
-    if len(shares) != len(checkpoints):
-        raise InputError(f"{len(checkpoints)} models came with {len(shares)} shares; give one for each")
-    if not sum(shares):
-        raise InputError(f"the shares {', '.join(f'{share:g}' for share in shares)} sum to 0; give others")
+    counted = shares_of(len(checkpoints), shares)
     sizes = {name: tuple(each.shape) for name, each in first.named_parameters()}
     sums = {name: torch.zeros_like(each, dtype=torch.float64) for name, each in first.named_parameters()}
     with torch.no_grad():
-        for place, (checkpoint, share) in enumerate(zip(checkpoints, shares, strict=True), 1):
+        for place, (checkpoint, share) in enumerate(zip(checkpoints, counted, strict=True), 1):
             own = dict(checkpoint.transformer.named_parameters())
             if {name: tuple(each.shape) for name, each in own.items()} != sizes:
                 raise InputError(
                     f"model {place} has other weights than the first; average models of the same sizes and head"
                 )
             for name, each in own.items():
-                sums[name] += (share / sum(shares)) * each
+                sums[name] += share * each
         model = Transformer(first.config)
         for name, parameter in model.named_parameters():
             parameter.copy_(sums[name])
