@@ -13,7 +13,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from glassformer.data.examples import Pair
 from glassformer.errors import InputError
 from glassformer.evaluation.stemming import stem
-from glassformer.evaluation.summarization import FIGURES, best, evaluate, longest, rouge, score
+from glassformer.evaluation.summarization import FIGURES, best, evaluate, rouge, score
 from glassformer.tasks.summarization import Summary
 
 WORDS = [
@@ -78,19 +78,6 @@ def test_the_mean_of_all_texts() -> None:
         for number, (one, other) in enumerate(zip(FIRST, SECOND, strict=True))
     ]
     assert score(GIVEN, rows)["rougeL"].signature.startswith("nrefs:var|figure:f1|stemmer:no|")
-
-
-def test_the_longest_common_subsequence() -> None:
-    chosen = random.Random(5)
-    for _ in range(200):
-        one, other = (chosen.choices("abcd", k=chosen.randint(0, 70)) for _ in range(2))
-        table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
-        for i, left in enumerate(one):
-            for j, right in enumerate(other):
-                table[i + 1][j + 1] = (
-                    table[i][j] + 1 if left == right else max(table[i][j + 1], table[i + 1][j])
-                )
-        assert longest(one, other) == table[-1][-1]
 
 
 def test_stems() -> None:

@@ -42,11 +42,15 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8, "no_repeat_ngram_size": 2,
         "forced_prefix_ids": (4,),
     },
+    "agreed": {"num_beams": 6, "minimum_bayes_risk": 0.5},
+    "agreed groups": {
+        "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8, "minimum_bayes_risk": 0.3,
+    },
     "contrastive": {"penalty_alpha": 0.6, "top_k": 4},
     "likeness alone": {"penalty_alpha": 1.0, "top_k": 3},
     "ruled contrastive": {"penalty_alpha": 0.5, "top_k": 4, "no_repeat_ngram_size": 1},
 }  # fmt: skip
-GROWN = ("beams", "cut off", "groups", "contrastive", "likeness")
+GROWN = ("beams", "cut off", "groups", "contrastive", "likeness", "agreed")
 
 
 def relative_pair() -> Model:
@@ -373,6 +377,22 @@ def test_a_wrong_node_is_caught(what: str) -> None:
     assert seen.verify().max_error > 0.01
     swapped = replace(tree, finished=tree.finished[::-1])
     seen.written = replace(seen.written, tree=swapped)
+    assert seen.verify().max_error > 0.01
+
+
+def test_a_wrong_agreement_or_order_is_caught() -> None:
+    seen = gf.load("worked-example").trace_generation(SOURCE, num_beams=4, minimum_bayes_risk=0.5)
+    tree, good = seen.tree, seen.written
+    assert isinstance(tree, BeamTree)
+    assert seen.verify().max_error < 1e-9
+    first, *others = tree.finished
+    assert first.agreement is not None
+    assert "what they agree on most" in repr(tree)
+    assert f"agreement {first.agreement:.4f}, number 1 of those that ended" in str(tree)
+    for wrong in (replace(first, agreement=first.agreement - 0.1), replace(first, score=first.score - 0.1)):
+        seen.written = replace(good, tree=replace(tree, finished=(wrong, *others)))
+        assert seen.verify().max_error > 0.01
+    seen.written = replace(good, tree=replace(tree, finished=tree.finished[::-1]))
     assert seen.verify().max_error > 0.01
 
 

@@ -18,6 +18,7 @@ from glassformer.cli.options import (
     from_option,
     length_penalty_option,
     limit_option,
+    minimum_bayes_risk_option,
     packed,
     precision_option,
     shortlist_option,
@@ -58,6 +59,7 @@ ROWS = 30  # groups that are printed; the report has all of them
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @beams_option
 @length_penalty_option
+@minimum_bayes_risk_option
 @from_option
 @to_option
 @shortlist_option
@@ -97,6 +99,7 @@ def evaluate(
     as_json: bool,
     beams: int | None,
     length_penalty: float | None,
+    minimum_bayes_risk: float | None,
     source_language: str | None,
     target_language: str | None,
     shortlist: str | None,
@@ -138,12 +141,14 @@ def evaluate(
         options = replace(options, shortlist=loaded.shortlist(shortlist))
     if isinstance(does, Rewriting):
         does = does.between(source_language, target_language)
-        options = replace(options, decoding=decoding_of(does, beams, length_penalty))
+        decoding = decoding_of(does, beams, length_penalty=length_penalty, minimum_bayes_risk=minimum_bayes_risk)
+        options = replace(options, decoding=decoding)
     refuse_others(
         does,
         options,
         beams=beams,
         length_penalty=length_penalty,
+        minimum_bayes_risk=minimum_bayes_risk,
         source_language=source_language,
         target_language=target_language,
         no_answer=no_answer,
@@ -201,6 +206,7 @@ def refuse_others(does: Any, options: "Options", **given: Any) -> None:
     users: dict[str, tuple[Any, tuple[type[Any], ...]]] = {
         "--beams": (given["beams"], (Rewriting,)),
         "--length-penalty": (given["length_penalty"], (Rewriting,)),
+        "--minimum-bayes-risk": (given["minimum_bayes_risk"], (Rewriting,)),
         "--from": (given["source_language"], (Rewriting,)),
         "--to": (given["target_language"], (Rewriting,)),
         "--no-answer": (True if given["no_answer"] is False else given["no_answer"], (Answering,)),

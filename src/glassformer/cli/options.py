@@ -58,6 +58,11 @@ length_penalty_option: Decorator = click.option(
     type=float,
     help="Above 0 favours long translations, below 0 short ones. [default: the model's own]",
 )
+minimum_bayes_risk_option: Decorator = click.option(
+    "--minimum-bayes-risk",
+    type=float,
+    help="Above 0 answers with what all beams that ended agree with most. [default: the model's own]",
+)
 
 
 shortlist_option: Decorator = click.option(
@@ -186,9 +191,9 @@ def one_thread_for_little(model: "Model") -> None:
         torch.set_num_threads(1)
 
 
-def decoding_of(task: "Rewriting", beams: int | None, length_penalty: float | None) -> "Decoding":
+def decoding_of(task: "Rewriting", beams: int | None, **others: float | None) -> "Decoding":
     """The model's own way of writing, changed where an option says so."""
-    changes: dict[str, Any] = {"num_beams": beams, "length_penalty": length_penalty}
+    changes: dict[str, Any] = {"num_beams": beams, **others}
     return replace(task.decoding, **{name: value for name, value in changes.items() if value is not None})
 
 

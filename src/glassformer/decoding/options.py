@@ -40,6 +40,10 @@ class Decoding:
     early_stopping: EarlyStopping = option(
         "beams: when to end: true once enough have ended, false when no open one is better, 'never'", False
     )
+    minimum_bayes_risk: float = option(
+        "beams: above 0 answers with what the ended agree on most, each weighed by its probability to this power",
+        0.0,
+    )
     num_return_sequences: int = option("outputs handed back for each input", 1)
 
     max_new_tokens: int | None = option("longest output in tokens", 256)  # None: as the positions allow
@@ -184,6 +188,11 @@ class Decoding:
         return self.num_beams == self.num_return_sequences == 1 and not self.contrastive
 
     @property
+    def by_agreement(self) -> bool:
+        """Whether the answer is what all hypotheses agree with most; with one beam there is only one."""
+        return self.minimum_bayes_risk > 0 and self.num_beams > 1
+
+    @property
     def rows(self) -> int:
         """How many rows of a batch each input takes."""
         return self.top_k if self.contrastive else max(self.num_beams, self.num_return_sequences)
@@ -215,7 +224,14 @@ class Decoding:
 ALONE = "set num_beams and num_return_sequences to 1, and penalty_alpha to 0"
 DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Decoding)}
 NAMES = tuple(DEFAULTS)
-OURS = ("beyond_source", "seed", "bad_words", "forced_prefix", "forced_prefix_ids")  # not `generate`'s
+OURS = (  # not `generate`'s
+    "minimum_bayes_risk",
+    "beyond_source",
+    "seed",
+    "bad_words",
+    "forced_prefix",
+    "forced_prefix_ids",
+)
 ALWAYS = ("num_beams", "length_penalty", "early_stopping", "max_new_tokens", "num_return_sequences")
 DRAWING = ("temperature", "top_k", "top_p", "min_p", "typical_p")
 HINTS = {  # what other libraries, or `generate` long ago, call it
@@ -224,6 +240,7 @@ HINTS = {  # what other libraries, or `generate` long ago, call it
     "min_length": ("min_new_tokens",),
     "beams": ("num_beams",),
     "beam_size": ("num_beams",),
+    "mbr": ("minimum_bayes_risk",),
     "n": ("num_return_sequences",),
     "stop": ("stop_strings",),
     "prefix": ("forced_prefix",),
@@ -266,6 +283,7 @@ MAY_BE_NONE = (
 NUMBERS = {  # the range each stays in, in numbers and in words
     "diversity_penalty": (0.0, math.inf, "a number of 0 or more"),
     "length_penalty": (-math.inf, math.inf, "a number, such as 1.0"),
+    "minimum_bayes_risk": (0.0, math.inf, "a number of 0 or more, such as 0.5"),
     "temperature": (
         math.ulp(0.0),
         math.inf,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch
+from glassformer.decoding.agreement import by_agreement
 from glassformer.decoding.beam import Beam
 from glassformer.decoding.chooser import Chooser, Prospects
 from glassformer.decoding.constraints import Constraints
@@ -53,7 +54,10 @@ def search(
     chooser = prepared.chooser(history)
     for _ in prepared.run(chooser):
         pass
-    return chooser.hypotheses(options.num_return_sequences)
+    if not options.by_agreement:
+        return chooser.hypotheses(options.num_return_sequences)
+    ended = chooser.hypotheses(options.num_beams)
+    return [by_agreement(each, options.minimum_bayes_risk)[: options.num_return_sequences] for each in ended]
 
 
 def stream(

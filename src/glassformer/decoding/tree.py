@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from glassformer.decoding.agreement import agreements
 from glassformer.decoding.chooser import penalized
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Candidate, Candidates
 from glassformer.errors import InputError
 from glassformer.glass.beam_tree import BeamTree
 from glassformer.glass.contrastive_tree import ContrastiveTree
-from glassformer.glass.search_tree import Finished, Node, SearchTree
+from glassformer.glass.search_tree import Finished, Node, SearchTree, path
 
 Spelt = Callable[[Sequence[int]], str]  # the text of some new tokens
 Named = Callable[[int], str]
@@ -42,6 +43,7 @@ def grown(
             beams=options.num_beams,
             groups=options.num_beam_groups,
             diversity_penalty=float(options.diversity_penalty),
+            minimum_bayes_risk=float(options.minimum_bayes_risk) if options.by_agreement else 0.0,
             weighed=sum(len(level.candidates) for level in history if level.position == fullest(history)),
             length_penalty=penalty,
             by_sum=not (options.constrained or options.do_sample),
@@ -119,7 +121,10 @@ def marked(tree: Tree, reasons: Sequence[str]) -> Tree:
 
 
 def finished(nodes: Sequence[Node], options: Decoding) -> tuple[Finished, ...]:
-    """The best hypotheses that ended, as many as there are beams, of each group; of equals the first that ended."""
+    """The best hypotheses that ended, as many as there are beams, of each group; of equals the first that ended.
+
+    Where the answer is what they agree with most, what is agreed with most comes first.
+    """
     best: list[Finished] = []
     for group in range(options.num_beam_groups):
         ended = [
@@ -129,7 +134,17 @@ def finished(nodes: Sequence[Node], options: Decoding) -> tuple[Finished, ...]:
         ]
         ended.sort(key=lambda one: -one.score)
         best += ended[: options.num_beams // options.num_beam_groups]
-    return tuple(sorted(best, key=lambda one: -one.score))
+    best.sort(key=lambda one: -one.score)
+    if not options.by_agreement:
+        return tuple(best)
+    paths = [path(nodes, one.node) for one in best]
+    found = agreements(
+        [[node.id for node in each] for each in paths],
+        [sum(node.log_probability for node in each) for each in paths],
+        options.minimum_bayes_risk,
+    )
+    told = [replace(one, agreement=each) for one, each in zip(best, found, strict=True)]
+    return tuple(sorted(told, key=lambda one: -(one.agreement or 0.0)))
 
 
 def explained_beams(tree: BeamTree) -> BeamTree:
@@ -154,12 +169,12 @@ def reason(
         return f"kept as beam {node.beam}{after}"
     how = "it closes the text" if node.closed else "no more tokens are allowed"
     if node.fate == "ended":
-        score = penalized(node.score, node.position + 1, tree.length_penalty)
         place = places.get(node.number)
         if place is None:
+            score = penalized(node.score, node.position + 1, tree.length_penalty)
             better = "a better one" if beams == 1 else f"{beams} better ones"
             return f"ended: {how}; score {score:.4f}, later put out by {better}"
-        return f"ended: {how}; score {score:.4f}, number {place} of those that ended"
+        return f"ended: {how}; {tree.finished[place - 1].figures}, number {place} of those that ended"
     if node.closed or rank >= beams and all(other.beam is None for other in stage):
         few = "the best" if beams == 1 else f"the best {beams}"
         return f"dropped: {how}, but only {few} may end, and it is number {rank + 1}"

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import Array, Measured, Numbers, Sums, interval
 from glassformer.evaluation.score import Score
@@ -104,6 +105,12 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {name: value for name, value in asdict(replace(self, given=())).items() if name != "given"}
+
+
+def searched(decoding: Decoding) -> dict[str, Any]:
+    """How texts were searched for, for a report's settings."""
+    agreed = {"minimum_bayes_risk": decoding.minimum_bayes_risk} if decoding.by_agreement else {}
+    return {"beams": decoding.num_beams, **agreed}
 
 
 def asked(

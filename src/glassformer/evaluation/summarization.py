@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glassformer.data.examples import Pair
+from glassformer.decoding.agreement import longest
 from glassformer.decoding.options import Decoding
 from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import SEED, Measured, Sums, share
@@ -25,6 +26,7 @@ from glassformer.evaluation.report import (
     cut_note,
     grouped,
     grouped_by_source,
+    searched,
     worst_of,
 )
 from glassformer.evaluation.score import Score, signature
@@ -65,19 +67,6 @@ def grams(given: Words, right: Words, size: int) -> Triple:
 def sequence(given: Words, right: Words) -> Triple:
     """ROUGE-L: the longest sequence of words that stands in both in the same order, with gaps."""
     return triple(longest(given, right), len(given), len(right))
-
-
-def longest(one: Words, other: Words) -> int:
-    """The length of the longest common subsequence, a row of the table in the bits of one number (Hyyrö 2004)."""
-    places: dict[str, int] = {}
-    for place, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << place
-    everywhere = (1 << len(one)) - 1
-    row = everywhere
-    for word in other:
-        match = row & places.get(word, 0)
-        row = ((row + match) | (row - match)) & everywhere
-    return len(one) - row.bit_count()
 
 
 def sentences(given: Sequence[Words], right: Sequence[Words]) -> Triple:
@@ -246,7 +235,7 @@ def report(
             FIGURES, signed(found.references, stemming), bootstrap=bootstrap, seed=seed
         ),
         counts={"texts": len(found.sources), "references": sum(map(len, found.references))},
-        settings={"beams": (decoding or task.decoding).num_beams, "stemmer": stemming},
+        settings={**searched(decoding or task.decoding), "stemmer": stemming},
         notes=cut_note(
             [len(ids) for ids in task.source_tokenizer.ids([task.prefix + text for text in found.sources])],
             model.config.limit,

@@ -23,6 +23,7 @@ from glassformer.evaluation.report import (
     by_length,
     cut_note,
     grouped_by_source,
+    searched,
     worst_of,
 )
 from glassformer.evaluation.score import FIGURES, Score
@@ -163,7 +164,7 @@ def report(
         scores=scores,
         counts={"sentences": len(found.sources), "references": len(pairs)},
         settings={
-            "beams": (decoding or task.decoding).num_beams,
+            **searched(decoding or task.decoding),
             "lowercase": lowercase,
             **({} if shortlist is None else {"shortlist": repr(shortlist)}),
         },

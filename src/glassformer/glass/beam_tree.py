@@ -20,11 +20,13 @@ class BeamTree(SearchTree):
     those that close are finished; the best `beams` that do not go on. Several `groups` of beams do so in turn, each
     among its own beams, and a token costs every later group `diversity_penalty` for each beam of an earlier one that
     has just chosen it (Vijayakumar et al. 2018). `by_sum` is False where rules or chance changed what is added up.
+    With a `minimum_bayes_risk` the answer is, of what ended, what all of it agrees with most (Kumar and Byrne 2004).
     """
 
     beams: int
     groups: int
     diversity_penalty: float
+    minimum_bayes_risk: float  # the power of each hypothesis's probability when they are compared; 0: they are not
     weighed: int  # continuations weighed at each position
     by_sum: bool
 
@@ -32,7 +34,10 @@ class BeamTree(SearchTree):
     def says(self) -> str:
         """How many beams, and in which groups."""
         grouped = f" in {self.groups} groups, diversity penalty {self.diversity_penalty:g}"
-        return f"{self.beams} beams{grouped if self.groups > 1 else ''}"
+        compared = f", answered with what they agree on most, minimum Bayes risk {self.minimum_bayes_risk:g}"
+        return (
+            f"{self.beams} beams{grouped if self.groups > 1 else ''}{compared if self.minimum_bayes_risk else ''}"
+        )
 
     @property
     def together(self) -> int:
@@ -62,10 +67,15 @@ class BeamTree(SearchTree):
                     yield from self._stage(own, said, before)
                 before.update(node.id for node in self._open(own))
         yield self.ended({node.number: node.score for node in self.nodes}, "beams.finished")
-        best = [one for group in range(self.groups) for one in self._ended(group)]
+        best = sorted((one for group in range(self.groups) for one in self._ended(group)), reverse=True)
+        scores, agreed = [one.score for one in self.finished], self.minimum_bayes_risk > 0
         yield compared(
-            "beams.best", np.array([one.score for one in self.finished]), np.array(sorted(best, reverse=True))
+            "beams.best", np.array(sorted(scores, reverse=True) if agreed else scores), np.array(best)
         )
+        if agreed:
+            found = np.array([one.agreement for one in self.finished])
+            yield compared("beams.agreement", found, self._agreements())
+            yield compared("beams.order", found, np.sort(found)[::-1])
 
     def _open(self, nodes: Sequence[Node]) -> list[Node]:
         """The best that may go on, of what was ranked together."""
@@ -75,6 +85,16 @@ class BeamTree(SearchTree):
         """The scores of the best that a group ended with."""
         ended = [node for node in self.nodes if node.fate == "ended" and node.group == group]
         return sorted((self.penalized(node.score, node) for node in ended), reverse=True)[: self.together]
+
+    def _agreements(self) -> Numbers:
+        """What all that ended is expected to have in common with each of it."""
+        paths = [self.path(one.node) for one in self.finished]
+        sums = np.array([sum(node.log_probability for node in path) for path in paths])
+        weights = np.exp(self.minimum_bayes_risk * (sums - sums.max()))
+        ids = [[node.id for node in path] for path in paths]
+        shared = np.array([[2 * _common(a, b) / (len(a) + len(b)) for b in ids] for a in ids])
+        found: Numbers = shared @ weights / weights.sum()
+        return found
 
     def _stage(self, nodes: Sequence[Node], said: Numbers | None, before: Counter[int]) -> Iterator[Check]:
         name = f"beams.{nodes[0].position}" + (f".{nodes[0].group}" if self.groups > 1 else "")
@@ -119,6 +139,15 @@ class BeamTree(SearchTree):
         sums = np.concatenate([likely[row] + total - costs for row, total in totals.items()])
         best: Numbers = np.sort(sums)[::-1][: len(nodes)]
         return best
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of the longest sequence of tokens that stands in both in this order, by the textbook's table."""
+    table = np.zeros((len(one) + 1, len(other) + 1), dtype=int)
+    for i, a in enumerate(one):
+        for j, b in enumerate(other):
+            table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
+    return int(table[-1, -1])
 
 
 def _by_beam(node: Node) -> int:

@@ -39,12 +39,26 @@ class Node:
     chosen: bool  # it is part of the answer
 
 
+def path(nodes: Sequence[Node], number: int) -> list[Node]:
+    """The nodes from the beginning to this one."""
+    found = [nodes[number]]
+    while (parent := found[-1].parent) is not None:
+        found.append(nodes[parent])
+    return found[::-1]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """A hypothesis that ended: its last node, and its score divided by length to the power of the penalty."""
 
     node: int
     score: float
+    agreement: float | None = None  # where it decided: how much of it the others are expected to have, from 0 to 1
+
+    @property
+    def figures(self) -> str:
+        """What the hypotheses are ranked by, in words."""
+        return f"score {self.score:.4f}" + ("" if self.agreement is None else f", agreement {self.agreement:.4f}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +126,7 @@ class SearchTree(ABC, Displayed):
 
     def path(self, number: int) -> list[Node]:
         """The nodes from the beginning to this one."""
-        found = [self.nodes[number]]
-        while (parent := found[-1].parent) is not None:
-            found.append(self.nodes[parent])
-        return found[::-1]
+        return path(self.nodes, number)
 
     def children(self, number: int | None) -> list[Node]:
         """What was weighed behind a node, best first; None: behind the beginning."""
@@ -138,7 +149,7 @@ class SearchTree(ABC, Displayed):
     def endings(self) -> Iterator[str]:
         """The hypotheses that ended, best first."""
         for place, one in enumerate(self.finished, start=1):
-            yield f"{place}. {self.nodes[one.node].text!r}, score {one.score:.4f}"
+            yield f"{place}. {self.nodes[one.node].text!r}, {one.figures}"
 
     def line(self, node: Node, wide: int) -> str:
         """One node: its mark, token, where it comes from, probability, numbers, and why it stayed or left."""

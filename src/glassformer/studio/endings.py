@@ -87,8 +87,9 @@ def searched(model: Model, options: Mapping[str, Any]) -> str:
     if decoding.do_sample:
         return "Each token was drawn by chance, by its probability: another draw would be another text."
     if decoding.num_beams > 1:
+        taken = "that all ends agree with most" if decoding.by_agreement else "with the best score"
         return (
-            f"The {decoding.num_beams} best beginnings went on side by side (a beam search), and the end with "
-            "the best score was taken; so a token need not be the likeliest of its row."
+            f"The {decoding.num_beams} best beginnings went on side by side (a beam search), and the end {taken} was "
+            "taken; so a token need not be the likeliest of its row."
         )
     return "Each token was the likeliest of its row."

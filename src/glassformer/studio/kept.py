@@ -216,6 +216,8 @@ class Kept:
         for own, node in zip(told["nodes"], tree.nodes, strict=True):
             own["probability"] = math.exp(node.log_probability)
             own["figures"] = " ".join(tree.figures(node).split())
+        for own, one in zip(told["finished"], tree.finished, strict=True):
+            own["figures"] = one.figures
         return {"answer": found.answer, "says": tree.says, **told}
 
 

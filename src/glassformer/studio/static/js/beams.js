@@ -40,7 +40,7 @@ export async function beams(run) {
     el(
       "ol",
       { class: "finished" },
-      tree.finished.map((one) => el("li", {}, el("b", {}, tree.nodes[one.node].text), ` score ${one.score.toFixed(4)}`)),
+      tree.finished.map((one) => el("li", {}, el("b", {}, tree.nodes[one.node].text), ` ${one.figures}`)),
     ),
   );
 }
