@@ -56,6 +56,7 @@ def test_summaries() -> None:
         "Tidyfolder is a small command line program that sorts the files of a folder by their type and date. It can be "
         "run from cron and keeps a log of what it has moved."
     )
+    assert model.task.decoding.by_agreement
     summary = model(text)
     words = summary.text.lower().split()
     assert 2 <= len(words) <= 16

@@ -92,6 +92,14 @@ def test_translations_are_scored_with_signatures(call: Call, examples: str) -> N
     assert "95 %" not in plain.out
 
 
+def test_what_the_beams_agree_on(call: Call, examples: str) -> None:
+    words = ("evaluate", "worked-example", "--data", examples, "--bootstrap", "0", "--num-beams", "4")
+    result = call(*words, "--agreement-power", "0.5")
+    assert result.out.startswith("3 sentences, 4 references, 4 beams, agreement power 0.5\n")
+    assert call(*words).out.startswith("3 sentences, 4 references, 4 beams\n")
+    assert_refused(call(*words, "--agreement-power", "-1"), "agreement_power is -1.0; expected a number of 0 or more")
+
+
 def test_translations_for_programs(call: Call, examples: str) -> None:
     result = call("evaluate", "worked-example", "--data", examples, "--json", "--bootstrap", "20")
     figures = json.loads(result.out)
@@ -247,6 +255,7 @@ def test_what_cannot_be_evaluated_is_refused(call: Call, classifier: str, films:
         ((classifier, "--data", empty), ["empty"]),
         ((classifier, "--data", str(tmp_path / "x.conll")), ["labelled texts"]),
         ((classifier, "--data", films, "--beams", "2"), ["--beams"]),
+        ((classifier, "--data", films, "--agreement-power", "0.5"), ["--agreement-power"]),
         ((classifier, "--data", films, "--question", "text"), ["question"]),
         ((classifier, "--data", films, "--report", films), ["is a file"]),
         ((hidden, "--data", films), ["nothing to evaluate"]),

@@ -6,7 +6,7 @@ import random
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from glassformer.decoding.agreement import agreements, by_agreement, longest
+from glassformer.decoding.agreement import agreements, longest, most_agreed_first
 from glassformer.decoding.options import Decoding
 from glassformer.decoding.records import Hypothesis
 from glassformer.decoding.search import search
@@ -37,7 +37,8 @@ def test_the_longest_common_subsequence() -> None:
 def test_agreement_is_the_expected_rouge(power: float) -> None:
     scorer, chosen = RougeScorer(["rougeL"]), random.Random(1)
     for _ in range(30):
-        texts = [chosen.choices("abcdefg", k=chosen.randint(1, 9)) for _ in range(chosen.randint(1, 6))]
+        drawn = (tuple(chosen.choices("abcdefg", k=chosen.randint(1, 9))) for _ in range(chosen.randint(1, 6)))
+        texts = list(dict.fromkeys(drawn))
         logs = [chosen.uniform(-9, 0) for _ in texts]
         weights = [math.exp(log) ** power for log in logs]
         wanted = [
@@ -52,8 +53,8 @@ def test_agreement_is_the_expected_rouge(power: float) -> None:
 
 
 def test_improbable_texts_leave_the_others_as_they_are() -> None:
-    assert agreements(["ab", "ac", "zz"], [-1e5, -1e5 - 1, -2e5], 1.0) == pytest.approx(
-        [*agreements(["ab", "ac"], [0, -1], 1.0), 0.0]
+    assert agreements([(1, 2), (1, 3), (4, 4)], [-1e5, -1e5 - 1, -2e5], 1.0) == pytest.approx(
+        [*agreements([(1, 2), (1, 3)], [0, -1], 1.0), 0.0]
     )
 
 
@@ -62,18 +63,25 @@ def test_the_middle_comes_first_and_of_equals_the_better_one() -> None:
         Hypothesis(ids=ids, log_probabilities=(-1.0,) * len(ids), score=-float(place), closed=True)
         for place, ids in enumerate([(7, 8, 9), (1, 2, 9), (1, 3, 9), (1, 2, 3)])
     ]
-    assert [each.ids for each in by_agreement(ended, 1.0)] == [(1, 2, 9), (1, 3, 9), (1, 2, 3), (7, 8, 9)]
+    assert [each.ids for each in most_agreed_first(ended, 1.0)] == [(1, 2, 9), (1, 3, 9), (1, 2, 3), (7, 8, 9)]
     likeliest = [*ended[1:], Hypothesis(ids=(7,), log_probabilities=(-0.5,), score=-0.5, closed=True)]
-    assert by_agreement(likeliest, 100.0)[0].ids == (7,)  # at a high power each but the likeliest weighs nothing
+    assert most_agreed_first(likeliest, 100.0)[0].ids == (7,)  # at a high power each but the likeliest weighs nothing
+
+
+def test_what_two_groups_ended_in_counts_once() -> None:
+    one, two, three = (1, 2, 3), (1, 2, 4), (7, 8, 9)
+    once = agreements([one, two, three], [-1.0, -2.0, -1.5], 1.0)
+    twice = agreements([one, three, two, three], [-1.0, -1.5, -2.0, -1.5], 1.0)
+    assert twice == pytest.approx([once[0], once[2], once[1], once[2]])
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_hypotheses_in_another_order(way: str) -> None:
     model, batch, options = translator(6), question(*SOURCES), WAYS[way]
     every = search(model, batch, options.changed(num_return_sequences=options.num_beams), ends=[END])
-    agreed = options.changed(minimum_bayes_risk=0.5)
+    agreed = options.changed(agreement_power=0.5)
     found = search(model, batch, agreed.changed(num_return_sequences=3), ends=[END])
-    assert found == [by_agreement(each, 0.5)[:3] for each in every]
+    assert found == [most_agreed_first(each, 0.5)[:3] for each in every]
     assert search(model, batch, agreed, ends=[END]) == [each[:1] for each in found]
     assert any(one[0] != other[0] for one, other in zip(every, found, strict=True))
 
@@ -81,5 +89,5 @@ def test_the_same_hypotheses_in_another_order(way: str) -> None:
 def test_where_there_is_one_beam_there_is_nothing_to_compare() -> None:
     model, batch = translator(4), question(*SOURCES)
     for options in (Decoding(max_new_tokens=7), Decoding(penalty_alpha=0.6, top_k=4, max_new_tokens=7)):
-        found = search(model, batch, options.changed(minimum_bayes_risk=0.5), ends=[END])
+        found = search(model, batch, options.changed(agreement_power=0.5), ends=[END])
         assert found == search(model, batch, options, ends=[END])

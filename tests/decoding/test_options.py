@@ -18,7 +18,7 @@ from glassformer.errors import InputError
         ({"num_beams": None}, "num_beams is None"),
         ({"beyond_source": -1}, "beyond_source is -1; expected a whole number of 0 or more"),
         ({"length_penalty": float("nan")}, "length_penalty is nan"),
-        ({"minimum_bayes_risk": -0.5}, "minimum_bayes_risk is -0.5; expected a number of 0 or more, such as 0.5"),
+        ({"agreement_power": -0.5}, "agreement_power is -0.5; expected a number of 0 or more, such as 0.5"),
         ({"length_penalty": "long"}, "length_penalty is 'long'"),
         ({"early_stopping": "sometimes"}, "expected True, False or 'never'"),
         ({"early_stopping": 1}, "early_stopping is 1"),
@@ -93,7 +93,7 @@ def test_lists_and_single_texts_are_taken_too() -> None:
 
 
 FULL = Decoding(
-    num_beams=4, length_penalty=0.6, minimum_bayes_risk=0.5, early_stopping="never", num_return_sequences=2,
+    num_beams=4, length_penalty=0.6, agreement_power=0.5, early_stopping="never", num_return_sequences=2,
     max_new_tokens=99, beyond_source=50, min_new_tokens=3, stop_strings=("a", "b"), do_sample=True,
     temperature=0.7, top_k=0, top_p=0.9, min_p=0.05, typical_p=0.8, seed=7, repetition_penalty=1.2,
     no_repeat_ngram_size=3, bad_words=("x",), bad_words_ids=((1,), (2, 3)), forced_prefix="So",

@@ -238,6 +238,15 @@ def test_a_search_is_the_whole_tree(client: TestClient) -> None:
     assert "writes no text" in client.get(f"/api/runs/{labels}/beams").json()["error"]
 
 
+def test_what_the_beams_agree_on_is_told(client: TestClient) -> None:
+    seen = made(client, "summaries")
+    told = client.get(f"/api/runs/{seen['run']}/beams", params={"beams": 4}).json()
+    assert told["says"].startswith("4 beams, answered with what they agree on most")
+    first, second, *_ = told["finished"]
+    assert 1 >= first["agreement"] >= second["agreement"]
+    assert first["figures"] == f"score {first['score']:.4f}, agreement {first['agreement']:.4f}"
+
+
 @pytest.mark.parametrize(
     ("search", "options"),
     [

@@ -42,10 +42,12 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8, "no_repeat_ngram_size": 2,
         "forced_prefix_ids": (4,),
     },
-    "agreed": {"num_beams": 6, "minimum_bayes_risk": 0.5},
+    "agreed": {"num_beams": 6, "agreement_power": 0.5},
     "agreed groups": {
-        "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8, "minimum_bayes_risk": 0.3,
+        "num_beams": 4, "num_beam_groups": 2, "diversity_penalty": 0.8, "agreement_power": 0.3,
     },
+    "agreed drawn beams": {"num_beams": 4, "temperature": 1.3, "seed": 1, "agreement_power": 1.0},
+    "agreed ruled beams": {"num_beams": 4, "no_repeat_ngram_size": 2, "agreement_power": 0.5},
     "contrastive": {"penalty_alpha": 0.6, "top_k": 4},
     "likeness alone": {"penalty_alpha": 1.0, "top_k": 3},
     "ruled contrastive": {"penalty_alpha": 0.5, "top_k": 4, "no_repeat_ngram_size": 1},
@@ -381,7 +383,7 @@ def test_a_wrong_node_is_caught(what: str) -> None:
 
 
 def test_a_wrong_agreement_or_order_is_caught() -> None:
-    seen = gf.load("worked-example").trace_generation(SOURCE, num_beams=4, minimum_bayes_risk=0.5)
+    seen = gf.load("worked-example").trace_generation(SOURCE, num_beams=4, agreement_power=0.5)
     tree, good = seen.tree, seen.written
     assert isinstance(tree, BeamTree)
     assert seen.verify().max_error < 1e-9

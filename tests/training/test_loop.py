@@ -114,6 +114,19 @@ def test_a_run_in_epochs_knows_its_length() -> None:
     )
 
 
+def test_few_batches_are_gone_over_more_often() -> None:
+    batches, steps = toy_batches(), 7
+    shape = {"schedule": "linear", "learning_rate": 1.0, "warmup_steps": 0, "log_every": 1}
+    assert len(batches) < steps
+    records = list(train(toy_model(), batches, TrainingTable(epochs=1, min_steps=steps, **shape)))
+    assert [each.step for each in records] == list(range(1, steps + 1))
+    assert [each.learning_rate for each in records] == pytest.approx(
+        [1 - step / (steps + 1) for step in range(1, steps + 1)]
+    )
+    enough = TrainingTable(epochs=2, min_steps=len(batches), **shape)
+    assert len(list(train(toy_model(), batches, enough))) == 2 * len(batches)
+
+
 def test_a_run_by_the_clock_ends_with_its_schedule_at_the_budget() -> None:
     ticks = itertools.count(step=2.0)  # two seconds a look
     table = TrainingTable(max_minutes=1, schedule="linear", learning_rate=1.0, warmup_steps=0, log_every=1)

@@ -10,6 +10,7 @@ import click
 
 from glassformer import __version__
 from glassformer.cli.options import (
+    agreement_power_option,
     beams_option,
     bootstrap_option,
     chosen_device,
@@ -18,7 +19,6 @@ from glassformer.cli.options import (
     from_option,
     length_penalty_option,
     limit_option,
-    minimum_bayes_risk_option,
     packed,
     precision_option,
     shortlist_option,
@@ -59,7 +59,7 @@ ROWS = 30  # groups that are printed; the report has all of them
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @beams_option
 @length_penalty_option
-@minimum_bayes_risk_option
+@agreement_power_option
 @from_option
 @to_option
 @shortlist_option
@@ -99,7 +99,7 @@ def evaluate(
     as_json: bool,
     beams: int | None,
     length_penalty: float | None,
-    minimum_bayes_risk: float | None,
+    agreement_power: float | None,
     source_language: str | None,
     target_language: str | None,
     shortlist: str | None,
@@ -141,14 +141,14 @@ def evaluate(
         options = replace(options, shortlist=loaded.shortlist(shortlist))
     if isinstance(does, Rewriting):
         does = does.between(source_language, target_language)
-        decoding = decoding_of(does, beams, length_penalty=length_penalty, minimum_bayes_risk=minimum_bayes_risk)
+        decoding = decoding_of(does, beams, length_penalty=length_penalty, agreement_power=agreement_power)
         options = replace(options, decoding=decoding)
     refuse_others(
         does,
         options,
         beams=beams,
         length_penalty=length_penalty,
-        minimum_bayes_risk=minimum_bayes_risk,
+        agreement_power=agreement_power,
         source_language=source_language,
         target_language=target_language,
         no_answer=no_answer,
@@ -206,7 +206,7 @@ def refuse_others(does: Any, options: "Options", **given: Any) -> None:
     users: dict[str, tuple[Any, tuple[type[Any], ...]]] = {
         "--beams": (given["beams"], (Rewriting,)),
         "--length-penalty": (given["length_penalty"], (Rewriting,)),
-        "--minimum-bayes-risk": (given["minimum_bayes_risk"], (Rewriting,)),
+        "--agreement-power": (given["agreement_power"], (Rewriting,)),
         "--from": (given["source_language"], (Rewriting,)),
         "--to": (given["target_language"], (Rewriting,)),
         "--no-answer": (True if given["no_answer"] is False else given["no_answer"], (Answering,)),
@@ -286,9 +286,12 @@ def by_references(report: "Report") -> Mapping[str, Mapping[str, Any]]:
 
 def lines(report: "Report") -> Iterator[str]:
     """The report for people."""
+    from glassformer.evaluation.report import searched_in_words
+
     counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
+    counts += searched_in_words(report.settings)
     if report.task == "translation":
-        yield f"{counts}, {report.settings['beams']} beams"
+        yield counts
         yield from (f"note: {note}" for note in report.notes)
         for name, scores in by_references(report).items():
             yield from (f"{name:<14}  {each}" for each in scores.values())

@@ -58,10 +58,11 @@ length_penalty_option: Decorator = click.option(
     type=float,
     help="Above 0 favours long translations, below 0 short ones. [default: the model's own]",
 )
-minimum_bayes_risk_option: Decorator = click.option(
-    "--minimum-bayes-risk",
+agreement_power_option: Decorator = click.option(
+    "--agreement-power",
     type=float,
-    help="Above 0 answers with what all beams that ended agree with most. [default: the model's own]",
+    help="Above 0 answers with what the beams that ended agree on most, each weighed by its probability to this power. "
+    "[default: the model's own]",
 )
 
 

@@ -20,22 +20,24 @@ def longest(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
 
 
 def agreements(
-    sequences: Sequence[Sequence[Hashable]], log_probabilities: Sequence[float], power: float
+    sequences: Sequence[tuple[Hashable, ...]], log_probabilities: Sequence[float], power: float
 ) -> list[float]:
     """How much each sequence is expected to have in common with the right one, from 0 to 1.
 
     Two have in common the F1 of their longest common subsequence, 2 * its length / (length of one + of the other):
     ROUGE-L of the two (Lin 2004). Each sequence, the one in question included, is taken for the right one with its
-    probability to this power, of all together 1. What agrees most has the minimum Bayes risk among these (Kumar and
-    Byrne 2004, section 3; Tromble et al. 2008 for the power).
+    probability to this power, of all together 1; one that several groups of beams found is one sequence. What agrees
+    most has the minimum Bayes risk among these (Kumar and Byrne 2004, section 3; Tromble et al. 2008 for the power).
     """
     most = max(log_probabilities)
     weights = [exp((each - most) * power) for each in log_probabilities]
+    first = {one: place for place, one in reversed([*enumerate(sequences)])}
+    weights = [each if first[sequences[place]] == place else 0.0 for place, each in enumerate(weights)]
     found = [0.0] * len(sequences)
     for i, one in enumerate(sequences):
         for j in range(i + 1):
             other = sequences[j]
-            shared = 2 * longest(one, other) / max(1, len(one) + len(other))
+            shared = 2 * longest(one, other) / (len(one) + len(other))
             found[i] += weights[j] * shared
             if j < i:
                 found[j] += weights[i] * shared
@@ -43,8 +45,8 @@ def agreements(
     return [each / total for each in found]
 
 
-def by_agreement(hypotheses: Sequence[Hypothesis], power: float) -> list[Hypothesis]:
-    """The same, first what agrees most with all of them; of equals the one that scored better."""
+def most_agreed_first(hypotheses: Sequence[Hypothesis], power: float) -> list[Hypothesis]:
+    """The same in the order of their agreement; of equals the one that scored better comes first."""
     sums = [sum(each.log_probabilities) for each in hypotheses]
     found = agreements([each.ids for each in hypotheses], sums, power)
     order = sorted(range(len(hypotheses)), key=lambda place: -found[place])

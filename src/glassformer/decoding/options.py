@@ -40,7 +40,7 @@ class Decoding:
     early_stopping: EarlyStopping = option(
         "beams: when to end: true once enough have ended, false when no open one is better, 'never'", False
     )
-    minimum_bayes_risk: float = option(
+    agreement_power: float = option(
         "beams: above 0 answers with what the ended agree on most, each weighed by its probability to this power",
         0.0,
     )
@@ -190,7 +190,7 @@ class Decoding:
     @property
     def by_agreement(self) -> bool:
         """Whether the answer is what all hypotheses agree with most; with one beam there is only one."""
-        return self.minimum_bayes_risk > 0 and self.num_beams > 1
+        return self.agreement_power > 0 and self.num_beams > 1
 
     @property
     def rows(self) -> int:
@@ -225,7 +225,7 @@ ALONE = "set num_beams and num_return_sequences to 1, and penalty_alpha to 0"
 DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Decoding)}
 NAMES = tuple(DEFAULTS)
 OURS = (  # not `generate`'s
-    "minimum_bayes_risk",
+    "agreement_power",
     "beyond_source",
     "seed",
     "bad_words",
@@ -240,7 +240,8 @@ HINTS = {  # what other libraries, or `generate` long ago, call it
     "min_length": ("min_new_tokens",),
     "beams": ("num_beams",),
     "beam_size": ("num_beams",),
-    "mbr": ("minimum_bayes_risk",),
+    "mbr": ("agreement_power",),
+    "minimum_bayes_risk": ("agreement_power",),
     "n": ("num_return_sequences",),
     "stop": ("stop_strings",),
     "prefix": ("forced_prefix",),
@@ -283,7 +284,7 @@ MAY_BE_NONE = (
 NUMBERS = {  # the range each stays in, in numbers and in words
     "diversity_penalty": (0.0, math.inf, "a number of 0 or more"),
     "length_penalty": (-math.inf, math.inf, "a number, such as 1.0"),
-    "minimum_bayes_risk": (0.0, math.inf, "a number of 0 or more, such as 0.5"),
+    "agreement_power": (0.0, math.inf, "a number of 0 or more, such as 0.5"),
     "temperature": (
         math.ulp(0.0),
         math.inf,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from glassformer.config import TransformerConfig
 from glassformer.data.batch import Batch
-from glassformer.decoding.agreement import by_agreement
+from glassformer.decoding.agreement import most_agreed_first
 from glassformer.decoding.beam import Beam
 from glassformer.decoding.chooser import Chooser, Prospects
 from glassformer.decoding.constraints import Constraints
@@ -41,7 +41,8 @@ def search(
     ahead: Ahead | None = None,
     allowed: Tensor | None = None,
 ) -> list[list[Hypothesis]]:
-    """The best hypotheses for every row of a batch, best first; those that are drawn in the order of drawing.
+    """The best hypotheses for every row of a batch, best first, or first what all agree with most; those that are drawn
+    alone in the order of drawing.
 
     The batch's target is what each answer begins with: the start token of a translation, the prompt of a
     language model. `ends` are the tokens that close an answer; the `tokenizer` is needed where options are
@@ -57,7 +58,7 @@ def search(
     if not options.by_agreement:
         return chooser.hypotheses(options.num_return_sequences)
     ended = chooser.hypotheses(options.num_beams)
-    return [by_agreement(each, options.minimum_bayes_risk)[: options.num_return_sequences] for each in ended]
+    return [most_agreed_first(each, options.agreement_power)[: options.num_return_sequences] for each in ended]
 
 
 def stream(

@@ -43,7 +43,7 @@ def grown(
             beams=options.num_beams,
             groups=options.num_beam_groups,
             diversity_penalty=float(options.diversity_penalty),
-            minimum_bayes_risk=float(options.minimum_bayes_risk) if options.by_agreement else 0.0,
+            agreement_power=float(options.agreement_power) if options.by_agreement else 0.0,
             weighed=sum(len(level.candidates) for level in history if level.position == fullest(history)),
             length_penalty=penalty,
             by_sum=not (options.constrained or options.do_sample),
@@ -139,12 +139,12 @@ def finished(nodes: Sequence[Node], options: Decoding) -> tuple[Finished, ...]:
         return tuple(best)
     paths = [path(nodes, one.node) for one in best]
     found = agreements(
-        [[node.id for node in each] for each in paths],
+        [tuple(node.id for node in each) for each in paths],
         [sum(node.log_probability for node in each) for each in paths],
-        options.minimum_bayes_risk,
+        options.agreement_power,
     )
-    told = [replace(one, agreement=each) for one, each in zip(best, found, strict=True)]
-    return tuple(sorted(told, key=lambda one: -(one.agreement or 0.0)))
+    order = sorted(range(len(best)), key=lambda place: -found[place])
+    return tuple(replace(best[place], agreement=found[place]) for place in order)
 
 
 def explained_beams(tree: BeamTree) -> BeamTree:

@@ -109,8 +109,16 @@ class Report:
 
 def searched(decoding: Decoding) -> dict[str, Any]:
     """How texts were searched for, for a report's settings."""
-    agreed = {"minimum_bayes_risk": decoding.minimum_bayes_risk} if decoding.by_agreement else {}
+    agreed = {"agreement_power": decoding.agreement_power} if decoding.by_agreement else {}
     return {"beams": decoding.num_beams, **agreed}
+
+
+def searched_in_words(settings: Mapping[str, Any]) -> str:
+    """The same for people; nothing where nothing is searched."""
+    if "beams" not in settings:
+        return ""
+    agreed = f", agreement power {settings['agreement_power']:g}" if "agreement_power" in settings else ""
+    return f", {settings['beams']} beam{'s' if settings['beams'] > 1 else ''}{agreed}"
 
 
 def asked(

@@ -20,13 +20,13 @@ class BeamTree(SearchTree):
     those that close are finished; the best `beams` that do not go on. Several `groups` of beams do so in turn, each
     among its own beams, and a token costs every later group `diversity_penalty` for each beam of an earlier one that
     has just chosen it (Vijayakumar et al. 2018). `by_sum` is False where rules or chance changed what is added up.
-    With a `minimum_bayes_risk` the answer is, of what ended, what all of it agrees with most (Kumar and Byrne 2004).
+    With an `agreement_power` the answer is, of what ended, what all of it agrees with most (Kumar and Byrne 2004).
     """
 
     beams: int
     groups: int
     diversity_penalty: float
-    minimum_bayes_risk: float  # the power of each hypothesis's probability when they are compared; 0: they are not
+    agreement_power: float  # the power of each hypothesis's probability when they are compared; 0: they are not
     weighed: int  # continuations weighed at each position
     by_sum: bool
 
@@ -34,9 +34,12 @@ class BeamTree(SearchTree):
     def says(self) -> str:
         """How many beams, and in which groups."""
         grouped = f" in {self.groups} groups, diversity penalty {self.diversity_penalty:g}"
-        compared = f", answered with what they agree on most, minimum Bayes risk {self.minimum_bayes_risk:g}"
+        compared = (
+            f", answered with what they agree on most, each weighed by its probability to the power of "
+            f"{self.agreement_power:g}"
+        )
         return (
-            f"{self.beams} beams{grouped if self.groups > 1 else ''}{compared if self.minimum_bayes_risk else ''}"
+            f"{self.beams} beams{grouped if self.groups > 1 else ''}{compared if self.agreement_power else ''}"
         )
 
     @property
@@ -68,7 +71,7 @@ class BeamTree(SearchTree):
                 before.update(node.id for node in self._open(own))
         yield self.ended({node.number: node.score for node in self.nodes}, "beams.finished")
         best = sorted((one for group in range(self.groups) for one in self._ended(group)), reverse=True)
-        scores, agreed = [one.score for one in self.finished], self.minimum_bayes_risk > 0
+        scores, agreed = [one.score for one in self.finished], self.agreement_power > 0
         yield compared(
             "beams.best", np.array(sorted(scores, reverse=True) if agreed else scores), np.array(best)
         )
@@ -87,12 +90,16 @@ class BeamTree(SearchTree):
         return sorted((self.penalized(node.score, node) for node in ended), reverse=True)[: self.together]
 
     def _agreements(self) -> Numbers:
-        """What all that ended is expected to have in common with each of it."""
+        """How much each of what ended is expected to have in common with the right answer."""
         paths = [self.path(one.node) for one in self.finished]
         sums = np.array([sum(node.log_probability for node in path) for path in paths])
-        weights = np.exp(self.minimum_bayes_risk * (sums - sums.max()))
+        weights = np.exp(self.agreement_power * (sums - sums.max()))
         ids = [[node.id for node in path] for path in paths]
-        shared = np.array([[2 * _common(a, b) / (len(a) + len(b)) for b in ids] for a in ids])
+        weights *= [one not in ids[:place] for place, one in enumerate(ids)]  # groups may end in the same
+        shared = np.eye(len(ids))
+        for i, a in enumerate(ids):
+            for j, b in enumerate(ids[:i]):
+                shared[i, j] = shared[j, i] = 2 * _common(a, b) / (len(a) + len(b))
         found: Numbers = shared @ weights / weights.sum()
         return found
 
@@ -143,11 +150,13 @@ class BeamTree(SearchTree):
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
     """The length of the longest sequence of tokens that stands in both in this order, by the textbook's table."""
-    table = np.zeros((len(one) + 1, len(other) + 1), dtype=int)
-    for i, a in enumerate(one):
+    above = [0] * (len(other) + 1)
+    for a in one:
+        row = [0]
         for j, b in enumerate(other):
-            table[i + 1, j + 1] = table[i, j] + 1 if a == b else max(table[i, j + 1], table[i + 1, j])
-    return int(table[-1, -1])
+            row.append(above[j] + 1 if a == b else max(above[j + 1], row[j]))
+        above = row
+    return above[-1]
 
 
 def _by_beam(node: Node) -> int:

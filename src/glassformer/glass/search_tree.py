@@ -53,7 +53,7 @@ class Finished:
 
     node: int
     score: float
-    agreement: float | None = None  # where it decided: how much of it the others are expected to have, from 0 to 1
+    agreement: float | None = None  # where it decided: what it is expected to have in common with the right answer
 
     @property
     def figures(self) -> str:

@@ -23,7 +23,7 @@ class WrittenAnswer(Protocol):
 
     @property
     def score(self) -> float:
-        """What it was chosen by."""
+        """What its search went by."""
 
 
 def written(answer: WrittenAnswer, decoding: Decoding) -> Written:

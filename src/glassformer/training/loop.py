@@ -188,10 +188,13 @@ class _Run:
         training, progress = self.training, self.progress
         return (
             (training.max_steps is not None and progress.step >= training.max_steps)
-            or (training.epochs is not None and self._epochs_done() >= training.epochs)
+            or (training.epochs is not None and self._epochs_done() >= training.epochs and self._long_enough())
             or (training.max_minutes is not None and progress.seconds >= 60 * training.max_minutes)
             or (training.patience > 0 and progress.misses >= training.patience)
         )
+
+    def _long_enough(self) -> bool:
+        return self.progress.step >= self.training.min_steps
 
     def _epochs_done(self) -> int:
         return self.progress.epoch + (self.progress.position >= len(self.batches))
@@ -204,7 +207,7 @@ class _Run:
             bounds.append(training.max_steps)
         if training.epochs is not None:
             steps = math.ceil(len(self.batches) / training.accumulate)
-            bounds.append(progress.epoch_start + (training.epochs - progress.epoch) * steps)
+            bounds.append(max(progress.epoch_start + (training.epochs - progress.epoch) * steps, training.min_steps))
         if training.max_minutes is not None and progress.seconds > 0:
             bounds.append(progress.step * 60 * training.max_minutes / progress.seconds)
         return min(bounds)

@@ -142,6 +142,7 @@ class TrainingTable:
     max_examples: int | None = option("examples in one batch at most", None)
     accumulate: int = option("batches whose gradients make one step", 1)
     epochs: int | None = option("end after this many passes over the data", None)
+    min_steps: int = option("more passes than `epochs` where those are fewer steps than this", 0)
     max_steps: int | None = option("end after this many steps", None)
     max_minutes: float | None = option("end after this much time, counted across resumes", None)
 
@@ -203,7 +204,16 @@ class TrainingTable:
             _at_least(1, name, getattr(self, name))
         for name in ("epochs", "max_steps", "max_examples"):
             _at_least(1, name, getattr(self, name))
-        for name in ("warmup_steps", "weight_decay", "clip_norm", "threads", "average_last", "patience", "r_drop"):
+        for name in (
+            "min_steps",
+            "warmup_steps",
+            "weight_decay",
+            "clip_norm",
+            "threads",
+            "average_last",
+            "patience",
+            "r_drop",
+        ):
             _at_least(0, name, getattr(self, name))
         for name in ("learning_rate", "eps", "max_minutes"):
             if (value := getattr(self, name)) is not None and not value > 0:
@@ -215,6 +225,8 @@ class TrainingTable:
             raise InputError(f"compile is {self.compile!r}; expected true, false or 'auto'")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas is {list(self.betas)}; expected two numbers from 0 to below 1")
+        if self.max_steps is not None and self.min_steps > self.max_steps:
+            raise InputError(f"min_steps is {self.min_steps}, but max_steps {self.max_steps}; lower min_steps")
         if self.average_last > self.keep_last:
             raise InputError(
                 f"average_last is {self.average_last}, but keep_last {self.keep_last}; raise keep_last"

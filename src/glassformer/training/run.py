@@ -109,7 +109,7 @@ class Prepared:
         training = self.recipe.training
         epochs = math.inf if training.epochs is None else training.epochs
         most = math.inf if training.max_steps is None else training.max_steps
-        return min(most, epochs * math.ceil(len(self.batches) / training.accumulate))
+        return min(most, max(training.min_steps, epochs * math.ceil(len(self.batches) / training.accumulate)))
 
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""
