@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.show.conftest import CONFIGS, Make, Shown
 
 from glassformer.glass.trace import Trace
-from glassformer.show.board import Board
+from glassformer.show.board import LOOKED_UP, ONE_HOT, Board, Matrix
 from glassformer.show.chapters import chapters
 from glassformer.show.labels import Labels
 from glassformer.show.numbers import number
@@ -166,3 +166,19 @@ def test_what_a_stack_does_is_not_told_of_the_head(make: Make) -> None:
     for name in CONFIGS:
         for chapter in chapters(make(name).trace.values()):
             assert all(step.name.startswith(f"{chapter.side}.") for step in chapter.steps), chapter.title
+
+
+@pytest.mark.parametrize("name", ["masked", "decoder", "rotary"])
+def test_of_a_large_table_the_rows_that_are_looked_up_stand_beside_their_numbers(name: str, make: Make) -> None:
+    shown = make(name)
+    labels = Labels(shown.trace, shown.names)
+    looked_up = [each for each in shown.trace.values() if each.key in LOOKED_UP]
+    assert looked_up
+    for step in looked_up:
+        board = Board(step, labels)
+        rows = [term for term in board.equation() if isinstance(term, Matrix)][-1]
+        table = shown.trace.parameters[step.inputs[1]]
+        assert rows.size == tuple(table.shape)
+        if len(table) > ONE_HOT:
+            scale = float(step.value[0].abs().max() / rows.values.abs().max())
+            assert torch.allclose(step.value[0], rows.values * scale)

@@ -106,12 +106,13 @@ class Matrix:
     rows: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     of: int | None = None  # how many columns there are, where only some were picked
+    of_rows: int | None = None  # how many rows there are, where only some were picked
 
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of the whole."""
         rows, columns = self.values.shape
-        return rows, columns if self.of is None else self.of
+        return rows if self.of_rows is None else self.of_rows, columns if self.of is None else self.of
 
     def picked(self, columns: Sequence[int]) -> Matrix:
         """The same matrix with only some of its columns."""
@@ -238,7 +239,11 @@ class Board:
             return [self.one_hot(len(table)), "·", Matrix(self.symbols[1], table), *scale]
         ids = self.input(0)
         column = Matrix(self.symbols[0], ids.values.T, ids.columns, None)
-        return [column, "rows of", Matrix(self.symbols[1], table), *scale, ARROW]
+        whole = Matrix(self.symbols[1], table)
+        if len(table) > ONE_HOT:  # beside each number its own row
+            places = ids.values.flatten() + int(self.step.constants.get("offset", 0))
+            whole = replace(whole, values=table[places], of_rows=len(table))
+        return [column, "rows of", whole, *scale, ARROW]
 
     def one_hot(self, size: int) -> Matrix:
         """The ids written as rows that are 1 at one place and 0 elsewhere."""
