@@ -325,3 +325,29 @@ def test_a_task_names_its_recipe_which_can_be_shown(call: Call, tmp_path: Path) 
     assert "max_minutes = 5.0  # end after this much time, counted across resumes" in shown.out.splitlines()
     assert_refused(call("train", "classification"), "--data is missing")
     assert_refused(call("train", "classification", "--data", "reviews.csv"), "--out is missing")
+
+
+def test_few_examples_are_gone_over_more_often_and_that_is_said(
+    call: Call, tmp_path: Path, recipe: Path, data: Path
+) -> None:
+    epochs = RECIPE.replace("max_steps = 6", "epochs = 1\nmin_steps = 40")
+    recipe.write_text(epochs.replace("evaluate_every = 4", "evaluate_every = 40"), "utf-8")
+    words = ("train", str(recipe), "--data", str(data), "--set", "training.average_last=0", "--out")
+    result = call(*words, str(tmp_path / "run"))
+    assert "passes instead of 1, which makes 40 steps (training.min_steps)" in result.err
+    by_hand = call(*words, str(tmp_path / "hand"), "--set", "training.epochs=1")
+    assert by_hand.code == 0
+    assert "passes instead" not in by_hand.err
+
+
+@pytest.mark.parametrize(
+    ("change", "least"),
+    [
+        (("training.epochs=3",), 0),
+        (("training.max_steps=9",), 200),  # which ends it all the same
+        (("training.epochs=3", "training.min_steps=7"), 7),
+        (("training.log_every=1",), 200),
+    ],
+)
+def test_who_says_how_long_is_not_overruled_by_the_least(change: tuple[str, ...], least: int) -> None:
+    assert changed(Recipe.read("classification"), change).training.min_steps == least

@@ -106,6 +106,11 @@ def test_the_last_line_of_the_lens_is_the_models_own_answer(kind: str) -> None:
     assert all(len(row) == len(found.positions) for row in found.guesses)
     assert json.loads(json.dumps(found.as_dict()))["layers"] == list(found.layers)
     assert "by layer" in str(found)
+    _, heads, *lines = str(found).splitlines()
+    assert heads.endswith(f"at {found.positions[found.at]}")
+    assert all(
+        line.endswith(str(row[found.at])) for line, row in zip(lines, found.guesses, strict=True)
+    )
 
 
 def test_a_line_of_the_lens_is_a_model_without_the_layers_above() -> None:

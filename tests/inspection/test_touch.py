@@ -102,7 +102,7 @@ def test_a_position_a_dimension_and_a_whole_step() -> None:
 
 def test_edits_stack_in_their_order_and_nest_within_those_around() -> None:
     model, name = shared("classification"), "encoder.layers.0.feed_forward.output"
-    first, second = replace(name, 1.0), replace(name, lambda value: value * 3.0)
+    first, second = replace(name, [1.0]), replace(name, lambda value: value * 3.0)
     three, one = replace(name, 3.0), replace(name, 1.0)
     with model.edit(three):
         expected = said(model, LONG)

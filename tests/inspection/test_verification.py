@@ -248,6 +248,7 @@ def test_the_worst_of_all_texts_is_told() -> None:
     first, second = difference(1.0, 1e-6, "a", False), difference(0.5, 1e-3, "b", False)
     worst = first.worse(second)
     assert (worst.text, worst.checked, worst.within) == ("b", 4, False)
+    assert (worst.largest, worst.relative) == (1.0, 1e-3)  # each the largest of all, wherever it is
     assert difference(1.0, 0.0, "a", True).worse(difference(2.0, 0.0, "b", True)).text == "b"
     assert difference(float("nan"), float("nan"), "a", True).within is False
     told = Verified(dtype="float32", texts=2, differences=(worst,), left_out=(("transformers", "none here"),))

@@ -10,10 +10,14 @@ import torch
 
 import glassformer as gf
 from glassformer import adapters
+from glassformer.data.examples import LabelledText, Pair
 from glassformer.errors import InputError
 from glassformer.evaluation import summarization
 from glassformer.pretrained import load_transformer
 from glassformer.training.checkpoint import read_tensors
+from glassformer.training.lessons.classification import ClassificationLesson
+from glassformer.training.lessons.generation import GenerationLesson
+from glassformer.training.lessons.translation import TranslationLesson
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.run import prepare, run_recipe
@@ -541,3 +545,30 @@ def test_a_writer_is_measured_by_its_own_search(
     monkeypatch.setattr(summarization, "evaluate", evaluated)
     made.lesson.measure(made.model, made.examples["dev"])
     assert beams == [2]
+
+
+def test_what_is_held_out_is_of_every_label_and_of_texts_that_are_not_learnt() -> None:
+    examples = [LabelledText(text=f"text {number // 2}", labels=("abc"[number // 40],)) for number in range(120)]
+    kept, held = ClassificationLesson.divided(examples, 0.1)
+    assert (len(kept), len(held)) == (108, 12)
+    assert {each.labels for each in held} == {("a",), ("b",), ("c",)}
+    assert not {each.text for each in kept} & {each.text for each in held}
+    assert (kept, held) == ClassificationLesson.divided(examples, 0.1)
+
+
+def test_groups_larger_than_the_share_are_held_out_only_where_there_are_no_others() -> None:
+    pairs = [Pair("often", str(number)) for number in range(50)] + [Pair(str(number), "once") for number in range(8)]
+    kept, held = TranslationLesson.divided(pairs, 0.05)
+    assert len(held) == 3
+    assert {each.target for each in held} == {"once"}
+    assert [len(part) for part in TranslationLesson.divided(pairs[:50], 0.1)] == [45, 5]  # all about the same
+    halves = TranslationLesson.divided([*pairs[:3], *(Pair("other", str(number)) for number in range(3))], 0.2)
+    assert [len(part) for part in halves] == [5, 1]
+    with pytest.raises(InputError, match="of 1 examples none is left"):
+        TranslationLesson.divided(pairs[:1], 0.1)
+
+
+def test_of_texts_the_last_are_held_out() -> None:
+    assert GenerationLesson.divided([str(number) for number in range(20)], 0.1)[1] == ["18", "19"]
+    with pytest.raises(InputError, match="of 2 texts none is left"):
+        GenerationLesson.divided(["a", "b"], 0.9)

@@ -123,6 +123,7 @@ def test_few_batches_are_gone_over_more_often() -> None:
     assert [each.learning_rate for each in records] == pytest.approx(
         [1 - step / (steps + 1) for step in range(1, steps + 1)]
     )
+    assert len(list(train(toy_model(), batches, TrainingTable(epochs=1, min_steps=steps, max_steps=5, **shape)))) == 5
     enough = TrainingTable(epochs=2, min_steps=len(batches), **shape)
     assert len(list(train(toy_model(), batches, enough))) == 2 * len(batches)
 

@@ -91,7 +91,6 @@ BROKEN = {
     "[training]\nepochs = 1\naverage_last = 9": ("average_last is 9", "raise keep_last"),
     "[training]\nepochs = 1\naccumulate = 0": ("accumulate is 0", "1 or more"),
     "[training]\nepochs = 1\nmin_steps = -1": ("min_steps is -1", "0 or more"),
-    "[training]\nmax_steps = 5\nmin_steps = 9": ("min_steps is 9, but max_steps 5", "lower min_steps"),
     "[training]\nepochs = true": ("[training]: epochs is true", "a whole number"),
     "training = 3": ("training is 3", "a table"),
     "seed = 'x'": ('seed is "x"', "a whole number"),

@@ -1,5 +1,6 @@
 """`glassformer train`: a recipe and the user's files in, a run folder out, progress on the way."""
 
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,10 +109,22 @@ def run_one(
             shown.say(f"going on from step {steps[-1]:,}")
         elif prepared.drawn:
             shown.say(f"new, not from {recipe.model.start}: {', '.join(prepared.drawn)}")
+        tell_of_passes(shown, prepared)
         tell_of_warm_up(shown, prepared)
         for record in prepared.records():
             shown.record(record)
         tell_of_patience(shown, prepared)
+
+
+def tell_of_passes(shown: Shown, prepared: "Prepared") -> None:
+    """Say it where few examples are gone over more often than the recipe's epochs say."""
+    training, each = prepared.recipe.training, prepared.steps_an_epoch()
+    if training.epochs is not None and training.epochs * each < training.min_steps and each:
+        passes = math.ceil(training.min_steps / each)
+        shown.say(
+            f"few examples: up to {passes} passes instead of {training.epochs}, which makes {training.min_steps:,} "
+            "steps (training.min_steps)"
+        )
 
 
 def tell_of_warm_up(shown: Shown, prepared: "Prepared") -> None:
@@ -159,6 +172,9 @@ def changed(recipe: "Recipe", changes: tuple[str, ...]) -> "Recipe":
                     f"--set {change}: {each} is not a table of the recipe; write it as training.max_minutes=5"
                 )
         table[key] = toml_value(text)
+    given = {change.partition("=")[0].strip() for change in changes}
+    if "training.epochs" in given and "training.min_steps" not in given:  # who says how many means it
+        values["training"].pop("min_steps", None)
     return type(recipe).from_dict(values)
 
 

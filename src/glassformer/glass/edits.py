@@ -173,13 +173,23 @@ def mean(
     return StepEdit(step, Place.of(where), MeanOf(tuple(over)))
 
 
+def value_of(to: Any) -> float | Tensor | Function:
+    """What a user gives as a value; numbers in lists are a tensor."""
+    if isinstance(to, int | float | Tensor) or callable(to):
+        return to  # type: ignore[no-any-return]
+    try:
+        return torch.as_tensor(to, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{to!r} is no value; give a number, a list or tensor of numbers, or a function") from error
+
+
 def replace(step: str, to: float | Tensor | Function, **where: Unpack[Where]) -> StepEdit:
     """Another value: a number, a tensor, or a function from the step's value to one of the same shape.
 
     A tensor is spread over the step from its last axis on, as in NumPy; an axis in which one head or neuron is
     chosen is left out of it.
     """
-    return StepEdit(step, Place.of(where), Given(to))
+    return StepEdit(step, Place.of(where), Given(value_of(to)))
 
 
 def patch(
@@ -220,4 +230,4 @@ def weight(
     """Another value for a parameter, for one of its rows, or for one entry; what it was comes back in the end."""
     if column is not None and row is None:
         raise InputError("a column was named without its row; name both for one entry, or the row alone")
-    return WeightEdit(parameter, to, row, column)
+    return WeightEdit(parameter, value_of(to), row, column)

@@ -40,6 +40,10 @@ class Asked:
     position: int | None = None  # which new token, word or hidden word; None: the first (of names, the first name)
     written: str | None = None  # what stands before the token that is asked about, in place of the model's own
 
+    def __post_init__(self) -> None:
+        if self.position is not None and (type(self.position) is not int or self.position < 0):
+            raise InputError(f"position is {self.position!r}; expected a number, 0 for the first token or word")
+
 
 def question_of(model: Model, text: Text, asked: Asked | None = None) -> Question:
     """The run in which this answer is made, and the logits that decide it."""

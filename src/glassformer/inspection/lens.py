@@ -22,6 +22,7 @@ from glassformer.tasks.model import Model
 from glassformer.tasks.task import Text
 
 SPAN = ("start", "end")
+BEFORE = 3  # positions that are printed before the one that is asked about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,9 @@ class Guess:
 
     answer: str
     probability: float
+
+    def __str__(self) -> str:
+        return f"{self.answer if self.answer.strip() else repr(self.answer)} {self.probability:.0%}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Lens:
     positions: tuple[str, ...]  # tokens; one alone, where the head answers for the whole text
     guesses: tuple[tuple[Guess, ...], ...]  # layers by positions
     followed: Labelled  # the number that is asked about, at each layer
+    at: int  # the place in `positions` of the answer that is asked about
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -50,6 +55,7 @@ class Lens:
             "positions": list(self.positions),
             "guesses": [[vars(guess) for guess in row] for row in self.guesses],
             "followed": self.followed.values.tolist(),
+            "at": self.at,
         }
 
     def plot(self, path: str | None = None, **options: Any) -> Any:
@@ -57,10 +63,15 @@ class Lens:
         return drawn("lens", self, path, **options)
 
     def __str__(self) -> str:
-        lines = [f"logit lens; {self.about} by layer:"]
-        for layer, value, row in zip(self.layers, self.followed.values, self.guesses, strict=True):
-            said = "  ".join(f"{guess.answer} {guess.probability:.0%}" for guess in row[-4:])
-            lines.append(f"  {layer:>9} {value:+9.4f}  {'… ' if len(row) > 4 else ''}{said}")
+        """A line a layer: the number that is followed, and the guesses at the place asked about and some before it."""
+        places = range(max(0, self.at - BEFORE), self.at + 1)
+        rows = [[f"at {self.positions[place]}" for place in places]]
+        rows += [[str(row[place]) for place in places] for row in self.guesses]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        told = ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+        lines = [f"logit lens; {self.about} by layer, and each layer's own answer:", f"{'':22}{told[0]}".rstrip()]
+        for layer, value, row in zip(self.layers, self.followed.values, told[1:], strict=True):
+            lines.append(f"  {layer:>9} {value:+9.4f}  {row}".rstrip())
         return "\n".join(lines)
 
 
@@ -85,12 +96,14 @@ def lens(
     layers = ("embedding", *map(str, range(len(names) - 1)))
     followed = torch.cat([question.value(each) for each in logits]).double().cpu().numpy()
     spoken = logits[0].ndim == 3
+    place = question.terms[0].position if spoken else 0
     return Lens(
         about=question.words,
         layers=layers,
         positions=told_apart(side.tokens) if spoken else ("the whole text",),
         guesses=tuple(guesses(model, each) for each in logits),
         followed=Labelled(values=followed, axes=("layer",), labels=(layers,), measure=question.words),
+        at=len(side.tokens) - 1 if place is None else place,
     )
 
 

@@ -50,7 +50,7 @@ class Difference:
     what: str  # one of WHATS
     largest: float
     relative: float  # to the size of the values
-    step: str  # where it is largest
+    step: str  # where the one that the bound is of is largest
     text: str  # of which text
     checked: int  # how many steps, tokens or choices were compared
     bound: float
@@ -64,7 +64,12 @@ class Difference:
     def worse(self, other: "Difference") -> "Difference":
         """The worse of two, both counted."""
         worst = max(self, other, key=lambda one: one.largest if one.exact else one.relative)
-        return replace(worst, checked=self.checked + other.checked)
+        return replace(
+            worst,
+            largest=max(self.largest, other.largest),
+            relative=max(self.relative, other.relative),
+            checked=self.checked + other.checked,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,8 +165,8 @@ def worst_of(what: str, checks: Sequence[Check], *, bound: float, text: str, exa
     worst = max(checks, key=lambda check: check.error if exact else check.relative_error)
     return Difference(
         what=what,
-        largest=worst.error,
-        relative=worst.relative_error,
+        largest=max(check.error for check in checks),
+        relative=max(check.relative_error for check in checks),
         step=worst.name,
         text=text,
         checked=len(checks),

@@ -38,7 +38,7 @@ class DataTable(Reading):
     dev: Names | None = option("files that choose the best checkpoint", None)
     test: Names | None = option("files for the final score, never seen in training", None)
     held_out: float = option(
-        "without dev files: the share of the training examples, at their end, that serves as them; of one text its end",
+        "without dev files: this share of the training examples serves as them, drawn always alike; of texts the last",
         0.0,
     )
     unseen: bool = option(
@@ -225,8 +225,6 @@ class TrainingTable:
             raise InputError(f"compile is {self.compile!r}; expected true, false or 'auto'")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise InputError(f"betas is {list(self.betas)}; expected two numbers from 0 to below 1")
-        if self.max_steps is not None and self.min_steps > self.max_steps:
-            raise InputError(f"min_steps is {self.min_steps}, but max_steps {self.max_steps}; lower min_steps")
         if self.average_last > self.keep_last:
             raise InputError(
                 f"average_last is {self.average_last}, but keep_last {self.keep_last}; raise keep_last"

@@ -104,12 +104,16 @@ class Prepared:
         pretrained.save(checkpoint, path)
         self.tokenizer.save_with(path, self.source_tokenizer)
 
+    def steps_an_epoch(self) -> int:
+        """How many steps go over all examples once."""
+        return math.ceil(len(self.batches) / self.recipe.training.accumulate)
+
     def most_steps(self) -> float:
         """How many steps the run will have, if it does not end by the clock or by patience."""
         training = self.recipe.training
         epochs = math.inf if training.epochs is None else training.epochs
         most = math.inf if training.max_steps is None else training.max_steps
-        return min(most, max(training.min_steps, epochs * math.ceil(len(self.batches) / training.accumulate)))
+        return min(most, max(training.min_steps, epochs * self.steps_an_epoch()))
 
     def sizes(self) -> dict[str, int]:
         """What it is about, in figures."""

@@ -1,13 +1,15 @@
 """A lesson: what a task brings to its training."""
 
+import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from glassformer.data.columns import KindName
+from glassformer.data.examples import subject
 from glassformer.errors import InputError
 from glassformer.model import Transformer
 from glassformer.pretrained import Checkpoint
@@ -69,11 +71,27 @@ class Lesson(ABC, Generic[Example]):
     def divided(
         cls, examples: Sequence[Example], share: float
     ) -> tuple[Sequence[Example], Sequence[Example]]:
-        """What is learnt from, and the last `share` that is held out."""
-        kept = len(examples) - max(1, round(share * len(examples)))
-        if kept < 1:
+        """What is learnt from, and a share that is held out, drawn alike in every run: a file may be sorted.
+
+        Examples about the same stay together, else the figures would be of what was learnt; unless all of them are too
+        many for the share.
+        """
+        alike: dict[Hashable, list[int]] = {}
+        every: Sequence[Any] = examples
+        for place, example in enumerate(every):
+            alike.setdefault(subject(example), []).append(place)
+        wanted = max(1, round(share * len(examples)))
+        groups = [group for group in alike.values() if len(group) <= wanted]
+        groups = groups or [[place] for place in range(len(examples))]
+        random.Random(1).shuffle(groups)
+        held: set[int] = set()
+        for group in groups:
+            if len(held) + len(group) <= wanted:
+                held.update(group)
+        if len(held) == len(examples):
             raise InputError(f"of {len(examples)} examples none is left to learn from; lower [data] held_out")
-        return examples[:kept], examples[kept:]
+        kept = [each for place, each in enumerate(examples) if place not in held]
+        return kept, [examples[place] for place in sorted(held)]
 
     @classmethod
     def named(cls, examples: Sequence[Example]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from glassformer.errors import InputError
 from glassformer.training.lessons.lesson import Lesson
 
 
@@ -19,7 +20,10 @@ class TextLesson(Lesson[str]):
     def divided(cls, examples: Sequence[str], share: float) -> tuple[Sequence[str], Sequence[str]]:
         """The last documents are held out; of a single one its end."""
         if len(examples) > 1:
-            return super().divided(examples, share)
+            kept = len(examples) - max(1, round(share * len(examples)))
+            if kept < 1:
+                raise InputError(f"of {len(examples)} texts none is left to learn from; lower [data] held_out")
+            return examples[:kept], examples[kept:]
         (text,) = examples
         cut = round((1 - share) * len(text))
         return [text[:cut]], [text[cut:]]
