@@ -142,6 +142,8 @@ def test_a_larger_page_may_be_asked_for(call: Call, tmp_path: Path) -> None:
         ((*WORDS, "--figure", "residual"), "--figure"),
         ((*WORDS, "--page-size", "0.1"), "--page-size"),
         ((*WORDS, "--precision", "0"), "--precision"),
+        ((*WORDS, "--step", "weights", "--head", "0"), "--head says what a workbook holds, and none is asked for"),
+        ((*WORDS, "--keep", "encoder.*"), "--keep says what a workbook holds"),
         (("explain", "", "--model", "worked-example"), "empty"),
         (("explain", "I love penguins", "--model", "worked-example"), "penguins"),
         (("explain", "I love science", "--model", "worked-exampel"), "worked-exampel"),

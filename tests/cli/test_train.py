@@ -313,7 +313,33 @@ def test_lines_that_do_not_fit_are_told(capsys: pytest.CaptureFixture[str]) -> N
     first, second, *rest = capsys.readouterr().err.splitlines()
     assert first == "8 lines were left out"
     assert second == "  pairs.tsv, line 1: it has 1 columns, not 2"
-    assert len(rest) == 4
+    assert len(rest) == 5
+    assert rest[-1] == "  and 3 more; `glassformer data inspect FILE --problems N` shows them"
+    tell_skipped(Lines(), [Skipped("pairs.tsv", 1, "it is empty")])
+    assert capsys.readouterr().err.splitlines()[0] == "1 line was left out"
+
+
+def test_every_line_that_does_not_fit_is_listed_in_the_run_folder(
+    call: Call, tmp_path: Path, recipe: Path, data: Path
+) -> None:
+    path = data / "train.tsv"
+    path.write_text(path.read_text("utf-8") + "one column\n" * 7, "utf-8")
+    out = tmp_path / "run"
+    result = call("train", str(recipe), "--data", str(data), "--out", str(out))
+    assert f"  and 2 more; all are in {out / 'left-out.txt'}" in result.err
+    listed = (out / "left-out.txt").read_text("utf-8").splitlines()
+    assert len(listed) == 7
+    assert all(f"{path.name}, line " in line for line in listed)
+
+
+def test_labels_are_counted_and_a_single_one_is_told(call: Call, tmp_path: Path) -> None:
+    table = tmp_path / "films.csv"
+    rows = [f"film {number},{('bad', 'good')[number % 2]}" for number in range(40)]
+    table.write_text("\n".join(["text,label", *rows, "x,goood"]) + "\n", "utf-8")
+    seed = ("--set", "training.max_steps=1", "--set", "data.held_out=0.0", "--set", "training.metric=loss")
+    result = call("train", "classification", "--data", str(table), "--out", str(tmp_path / "run"), *seed)
+    assert "labels: bad 20, good 20, goood 1" in result.err
+    assert "given once: 'goood'; of one example little is learnt" in result.err
 
 
 def test_a_task_names_its_recipe_which_can_be_shown(call: Call, tmp_path: Path) -> None:

@@ -165,6 +165,7 @@ def explain(
     from glassformer.show.labels import names_of
     from glassformer.tasks.model import load
 
+    refuse_idle(wanted)
     model = load(name, task=task)
     one_thread_for_little(model)
     if tokenization:
@@ -203,6 +204,13 @@ def explain(
             show_writing(writing)
         else:
             show(trace, trace.names, only, everything, precision)
+
+
+def refuse_idle(wanted: "dict[str, Any]") -> None:
+    """An option of a file that is not asked for is a mistake, not something to pass over."""
+    for option, value in (("--keep", wanted["keep"]), ("--head", wanted["heads"])):
+        if value and wanted["workbook_file"] is None:
+            raise InputError(f"{option} says what a workbook holds, and none is asked for; add --workbook FILE")
 
 
 def find_figure(trace: "Trace", figure: str) -> str:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -73,12 +74,15 @@ def counting(
         yield lambda count: bar.advance(task, count)
 
 
-def tell_skipped(shown: Shown, skipped: "Sequence[Skipped]") -> None:
-    """How many lines of the user's files were left out, and the first few of them."""
+def tell_skipped(shown: Shown, skipped: "Sequence[Skipped]", listed: Path | None = None) -> None:
+    """How many lines of the user's files were left out, the first few of them, and where all are listed."""
     if skipped:
-        shown.say(f"{len(skipped):,} lines were left out")
+        shown.say(f"{len(skipped):,} line{'s were' if len(skipped) > 1 else ' was'} left out")
         for line in skipped[:SKIPPED]:
             shown.say(f"  {line}")
+    if len(skipped) > SKIPPED:
+        where = f"all are in {listed}" if listed else "`glassformer data inspect FILE --problems N` shows them"
+        shown.say(f"  and {len(skipped) - SKIPPED:,} more; {where}")
 
 
 class Lines:

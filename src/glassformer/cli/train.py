@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from glassformer.training.recipe import Recipe
     from glassformer.training.run import Prepared
 
+LABELS = 12  # labels that are told with how often they are given
+OFTEN = 10  # examples of a label beside which a single one of another is remarkable
+
 
 @click.command
 @click.argument("recipe")
@@ -103,8 +106,9 @@ def run_one(
                 prepared.folder.discard()
             raise InputError("--seeds compares figures, and there are none without dev or test files; name some")
         shown.counts = prepared.lesson.counts
-        tell_skipped(shown, prepared.skipped)
+        tell_skipped(shown, prepared.skipped, prepared.folder.left_out)
         shown.say(", ".join(f"{size:,} {name}" for name, size in prepared.sizes().items()))
+        tell_of_labels(shown, prepared)
         if steps := prepared.folder.steps():
             shown.say(f"going on from step {steps[-1]:,}")
         elif prepared.drawn:
@@ -114,6 +118,22 @@ def run_one(
         for record in prepared.records():
             shown.record(record)
         tell_of_patience(shown, prepared)
+
+
+def tell_of_labels(shown: Shown, prepared: "Prepared") -> None:
+    """How often each label is given, and which is given once: a slip of the pen, most likely."""
+    counts = prepared.lesson.label_counts(prepared.examples["train"])
+    if not counts:
+        return
+    told = [f"{label} {count:,}" for label, count in sorted(counts.items(), key=lambda each: -each[1])]
+    more = f" and {len(told) - LABELS:,} more" if len(told) > LABELS else ""
+    shown.say(f"labels: {', '.join(told[:LABELS])}{more}")
+    once = [label for label, count in counts.items() if count == 1]
+    if once and max(counts.values()) >= OFTEN:
+        shown.say(
+            f"given once: {', '.join(map(repr, once[:LABELS]))}; of one example little is learnt: mend it if it is a "
+            "slip, or give more"
+        )
 
 
 def tell_of_passes(shown: Shown, prepared: "Prepared") -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from glassformer.errors import InputError
 from glassformer.inspection.drawing import drawn
 
-WIDTH, LABEL, CELL = 110, 28, 7  # of a printed table, of its row labels, of a number in it
+WIDTH, LABEL, CELL = 110, 28, 7  # of a printed table, of its row labels beside several columns, of a number in it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,7 +81,8 @@ class Labelled:
 
 def table(rows: Sequence[str], columns: Sequence[str], values: NDArray[Any]) -> list[str]:
     """Lines of numbers under their labels; what is too wide goes on below."""
-    beside = min(LABEL, max(map(len, rows), default=0))
+    widest = LABEL if len(columns) > 1 else WIDTH - CELL - 1
+    beside = min(widest, max(map(len, rows), default=0))
     cell = max(CELL, min(12, max(map(len, columns), default=0)))
     across = max(1, (WIDTH - beside) // (cell + 1))
     lines = []

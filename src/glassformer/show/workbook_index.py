@@ -49,7 +49,10 @@ def _legend(sheet: Any, looks: Looks, row: int) -> int:
         sheet.write_number(row, 0, 0.5, looks.kind(kind))
         sheet.write_string(row, 1, MEANINGS[kind], looks.plain)
         row += 1
-    said = "Change a yellow cell, and everything after it is computed anew. Dropout is off."
+    said = (
+        "Change a yellow cell, and every number after it is computed anew; words, and the answer below, stay those of "
+        "this run. Dropout is off."
+    )
     sheet.write_string(row, 1, said, looks.prose)
     return row + 2
 

@@ -228,6 +228,7 @@ def built(
     for role in MEASURED:  # what they cannot be measured by is told before the first step
         if given.examples.get(role):
             lesson.batches(model, given.examples[role], seed=None)
+    folder.list_left_out([str(each) for each in given.skipped])
     return Prepared(
         recipe=recipe,
         folder=folder,

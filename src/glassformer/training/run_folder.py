@@ -2,6 +2,7 @@
 
 recipe.toml         exactly what ran, defaults included
 log.jsonl           one record per line
+left-out.txt        lines of the user's files that hold no example, and why, if there are any
 tensorboard/        the same figures for TensorBoard, where it is installed
 checkpoints/step-N/ model.safetensors, optimizer.safetensors, state.json: enough to go on, to the last bit
 best/ last/         published checkpoint folders
@@ -12,7 +13,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class RunFolder:
 
     def __init__(self, path: Path | str, *, tensorboard: bool = True) -> None:
         self.path = Path(path)
-        self.log_file = self.path / "log.jsonl"
+        self.log_file, self.left_out = self.path / "log.jsonl", self.path / "left-out.txt"
         self._tensorboard_wanted = tensorboard and importlib.util.find_spec("tensorboard") is not None
         self._tensorboard: Any = None
         self._first_step = 0
@@ -93,10 +94,15 @@ class RunFolder:
 
     def discard(self) -> None:
         """Take away what `create` and a tokenizer left, when nothing can be learnt here after all."""
-        for file in (self.path / "recipe.toml", *filter(is_partial, self.path.iterdir())):
+        for file in (self.path / "recipe.toml", self.left_out, *filter(is_partial, self.path.iterdir())):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.path / "tokenizer", ignore_errors=True)
         self.path.rmdir()
+
+    def list_left_out(self, lines: Sequence[str]) -> None:
+        """Write down which lines of the user's files hold no example, if any."""
+        if lines:
+            _replace_text(self.left_out, "".join(f"{line}\n" for line in lines))
 
     def recipe(self) -> Recipe:
         """The recipe that this run follows."""

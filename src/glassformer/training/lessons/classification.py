@@ -1,5 +1,6 @@
 """Classification: one label for a text, or for two that are judged together; or any number of labels."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,12 +50,17 @@ class ClassificationLesson(Lesson[LabelledText]):
         return tuple(sorted({label for example in examples for label in example.labels}))
 
     @classmethod
+    def label_counts(cls, examples: Sequence[LabelledText]) -> Mapping[str, int]:
+        """How often each is given."""
+        return Counter(label for example in examples for label in example.labels)
+
+    @classmethod
     def check_labels(cls, labels: Sequence[str], recipe: Recipe) -> None:
         """One label for every text is no choice."""
         if len(labels) == 1 and not recipe.data.multiple:
             raise InputError(
                 f"every text to learn from has the label {labels[0]!r}, so there is nothing to choose; "
-                "give examples of at least two labels"
+                "give examples of at least two labels, some of each beyond those that are held out"
             )
 
     @classmethod

@@ -99,6 +99,11 @@ class Lesson(ABC, Generic[Example]):
         return ()
 
     @classmethod
+    def label_counts(cls, examples: Sequence[Example]) -> Mapping[str, int]:
+        """How often each label is given, where an example is a label's; nothing elsewhere."""
+        return {}
+
+    @classmethod
     def check_labels(cls, labels: Sequence[str], recipe: Recipe) -> None:
         """Refuse labels that leave nothing to learn."""
 
