@@ -139,7 +139,7 @@ def tell_of_labels(shown: Shown, prepared: "Prepared") -> None:
 def tell_of_passes(shown: Shown, prepared: "Prepared") -> None:
     """Say it where few examples are gone over more often than the recipe's epochs say."""
     training, each = prepared.recipe.training, prepared.steps_an_epoch()
-    if training.epochs is not None and training.epochs * each < training.min_steps and each:
+    if training.epochs is not None and 0 < training.epochs * each < training.min_steps:
         passes = math.ceil(training.min_steps / each)
         shown.say(
             f"few examples: up to {passes} passes instead of {training.epochs}, which makes {training.min_steps:,} "

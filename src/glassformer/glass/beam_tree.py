@@ -35,7 +35,7 @@ class BeamTree(SearchTree):
         """How many beams, and in which groups."""
         grouped = f" in {self.groups} groups, diversity penalty {self.diversity_penalty:g}"
         compared = (
-            f", answered with what they agree on most, each weighed by its probability to the power of "
+            ", answered with what they agree on most, each weighed by its probability to the power of "
             f"{self.agreement_power:g}"
         )
         return (
