@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from glassformer.native import library as native_library
-from glassformer.nn import activation, dropout, softmax
-from glassformer.nn.attention import Visibility, mask_of
+from glassformer.nn import activation, attending, dropout, softmax
+from glassformer.nn.attention import Visibility, fused, mask_of
 from glassformer.nn.dropout import Dropout, dropped
 from glassformer.nn.kernels import has_kernels
 
@@ -230,6 +230,124 @@ def test_no_number_stays_none() -> None:
         y = softmax.weighed(x, 1.0, None, False, 0.0)
         assert y[0, 0, 1].isnan().any()
         assert torch.equal(y[0, 0, 0], torch.full((20,), 0.05))
+
+
+# ---- all of attention
+
+
+HALF = torch.bfloat16
+LENGTHS = [(1, 1), (3, 5), (16, 16), (7, 33), (33, 7), (40, 40), (64, 64), (130, 130)]
+
+
+def heads(length: int, size: int, seed: int) -> Tensor:
+    """(B, T, H, D), as a linear map gives them."""
+    x = drawn(2, length, 3, size, seed=seed).detach().to(HALF)
+    if not attending.attends(x, x, x):
+        pytest.skip("no kernel: this library does not multiply pairs of bfloat16")
+    return x.requires_grad_()
+
+
+def by_hand(q: Tensor, k: Tensor, v: Tensor, scale: float, seen: Visibility, kept: Tensor | float = 1.0) -> Tensor:
+    """The formula in float64, of heads in their places; `kept`: what is left of each weight."""
+    scores = q @ k.mT * scale
+    if seen.causal:
+        later = torch.arange(k.shape[2]) > torch.arange(q.shape[2])[:, None] + k.shape[2] - q.shape[2]
+        scores = scores.masked_fill(later, -torch.inf)
+    elif seen.added is not None:
+        scores = scores + seen.added.double()
+    return (scores.softmax(-1) * kept) @ v
+
+
+def assert_alike(found: Tensor, expected: Tensor) -> None:
+    """Near as a whole: weights and gradients of scores are rounded to bfloat16 on the way, eight bits."""
+    assert found.shape == expected.shape
+    apart = (found.double() - expected).norm() / expected.norm().clamp_min(1e-3)
+    assert apart.item() < 8e-3
+
+
+@pytest.mark.parametrize("size", [32, 64, 96])
+@pytest.mark.parametrize("name", ["all", "padding", "future", "bias"])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_attention_and_its_way_back(lengths: tuple[int, int], name: str, size: int) -> None:
+    (queries, keys), scale = lengths, 0.3
+    if name == "future" and queries > keys:
+        pytest.skip("a query that sees nothing is none of a decoder's")
+    seen = visibility(name, 2, 3, queries, keys, HALF)
+    given = [heads(length, size, seed) for seed, length in enumerate((queries, keys, keys))]
+    q, k, v = (x.transpose(1, 2) for x in given)
+    precise = [exact(x) for x in given]
+    y = attending.attended(q, k, v, scale, seen.added_in(HALF), seen.causal, 0.0)
+    expected = by_hand(*(x.transpose(1, 2) for x in precise), scale, seen)
+    assert_alike(y.detach(), expected.detach())
+    gradient = drawn(*y.shape, seed=7).detach().to(HALF)
+    found = torch.autograd.grad(y, given, gradient)
+    for one, other in zip(found, torch.autograd.grad(expected, precise, gradient.double()), strict=True):
+        if other.norm() > 1e-9:
+            assert_alike(one, other)
+        else:  # of one key alone: nothing that a query could choose
+            assert one.abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_of_which_some_is_dropped(causal: bool) -> None:
+    """As many keys as numbers of a value, and the values the unit rows: what comes out are the weights themselves."""
+    size, share, seen = 32, 0.25, Visibility(None, causal=causal)
+    q, k = (heads(size, size, seed).detach().transpose(1, 2).requires_grad_() for seed in (0, 1))
+    v = torch.eye(size, dtype=HALF).expand(2, 3, size, size).clone().requires_grad_()
+    torch.manual_seed(5)
+    y = attending.attended(q, k, v, 0.2, None, causal, share)
+    whole = by_hand(exact(q), exact(k), exact(v), 0.2, seen).detach()
+    kept = (y != 0).double() / (1 - share)
+    visible = whole > 1e-6
+    assert (y[visible] == 0).double().mean().item() == pytest.approx(share, abs=0.03)
+    precise = [exact(x) for x in (q, k, v)]
+    expected = by_hand(*precise, 0.2, seen, kept)
+    assert_alike(y.detach(), expected.detach())
+    gradient = drawn(*y.shape, seed=7).detach().to(HALF)
+    found = torch.autograd.grad(y, (q, k, v), gradient)
+    for one, other in zip(found, torch.autograd.grad(expected, precise, gradient.double()), strict=True):
+        assert_alike(one, other)
+
+
+def test_attention_draws_what_the_weights_alone_draw() -> None:
+    q, k, v = (heads(21, 32, seed).detach().transpose(1, 2).requires_grad_() for seed in range(3))
+    found = []
+    for at_once in (True, False):
+        torch.manual_seed(9)
+        if at_once:
+            y = attending.attended(q, k, v, 0.2, None, False, 0.3)
+        else:
+            y = softmax.weighed(q @ k.mT, 0.2, None, False, 0.3) @ v
+        found.append((y.detach(), *torch.autograd.grad(y, (q, k, v), torch.ones_like(y))))
+    for one, other in zip(*found, strict=True):
+        assert_alike(one, other.double())
+
+
+def test_attention_does_not_hang_on_how_work_is_shared_out() -> None:
+    q, k, v = (heads(50, 32, seed).detach().transpose(1, 2).requires_grad_() for seed in range(3))
+    found = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        torch.manual_seed(7)
+        y = attending.attended(q, k, v, 0.2, None, True, 0.1)
+        found.append((y.detach(), *torch.autograd.grad(y, (q, k, v), torch.ones_like(y))))
+    assert all(map(torch.equal, *found))
+
+
+def test_a_training_in_bfloat16_attends_by_the_kernel() -> None:
+    """Also where a gradient has gaps, and not where what is added learns, nor for heads of other sizes."""
+    x, seen = heads(5, 32, 0).transpose(1, 2), Visibility(None)
+    with torch.autocast("cpu", dtype=HALF):
+        y = fused(x, x, x, seen, 0.0, 0.2)
+        assert "Attended" in type(y.grad_fn).__name__, "a kernel made it"
+        table = drawn(1, 3, 5, 5, kind=HALF)
+        other = fused(x, x, x, Visibility(table), 0.0, 0.2)
+        narrow = drawn(2, 3, 5, 8, kind=HALF)
+        narrow = fused(narrow, narrow, narrow, seen, 0.0, 0.2)
+    assert not any("Attended" in type(each.grad_fn).__name__ for each in (other, narrow))
+    (found,) = torch.autograd.grad(y.sum(), x, retain_graph=True)  # one number for all of it
+    (expected,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert torch.equal(found, expected)
 
 
 # ---- when

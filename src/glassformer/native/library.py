@@ -108,6 +108,22 @@ class Scores(Structure):
     ]
 
 
+class Rows(Structure):
+    """Where the numbers of queries, keys, values or what is mixed of them are."""
+
+    _fields_ = [("at", c_void_p), *((name, c_int64) for name in ("batch", "head", "row"))]
+
+
+class Mix(Structure):
+    """What attention reads and makes."""
+
+    _fields_ = [
+        ("size", c_int64),
+        *((name, Rows) for name in ("query", "key", "value", "mixed")),
+        ("weights", c_void_p),
+    ]
+
+
 SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: what it gives, what it takes
     "linear_new": (c_void_p, [c_int64, c_int64, c_int64, c_void_p, c_void_p]),
     "linear_free": (None, [c_void_p]),
@@ -132,6 +148,10 @@ SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: wh
     "learn_drop_back": (c_int64, [c_int64, POINTER(Fate), c_void_p, c_void_p, c_int64, c_int64]),
     "learn_weigh": (c_int64, [c_int64, POINTER(Fate), POINTER(Scores), c_void_p, c_void_p, c_void_p, c_int64]),
     "learn_weigh_back": (c_int64, [c_int64, POINTER(Fate), POINTER(Scores), c_void_p, c_void_p, c_void_p, c_int64]),
+    "learn_attends": (c_int64, [c_int64]),
+    "learn_attention_width": (c_int64, [c_int64]),
+    "learn_attend": (c_int64, [POINTER(Fate), POINTER(Scores), POINTER(Mix), c_int64]),
+    "learn_attend_back": (c_int64, [POINTER(Fate), POINTER(Scores), POINTER(Mix), POINTER(Mix), c_int64]),
     "parcels_run": (c_int64, [c_void_p, c_int64, c_int64]),
     "activation_run": (c_int64, [c_int64, c_void_p, c_void_p, c_int64]),
 }

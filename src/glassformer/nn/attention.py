@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
+from glassformer.nn.attending import attended, attends
 from glassformer.nn.cache import Cache, appended
 from glassformer.nn.dropout import dropped
 from glassformer.nn.kernels import has_kernels
@@ -93,6 +94,10 @@ def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, 
     narrow = kind == torch.bfloat16 and k.shape[2] <= SEVERAL_CALLS
     learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
     with torch.autocast("cpu", enabled=False):
+        added = None if visible.causal else visible.added_in(kind)
+        still = added is None or not added.requires_grad
+        if mixed and learns and still and attends(q, k, v):
+            return attended(q, k, v, scale, added, visible.causal, dropout)
         if dropout or (narrow and learns):
             return weights_of(q.to(kind), k.to(kind), visible, dropout, scale) @ v.to(kind)
         if mixed:

@@ -1,5 +1,6 @@
 """From scores to weights while a model learns: scaled, hidden, made shares, some of them dropped, in one pass."""
 
+from collections.abc import Sequence
 from ctypes import byref, c_int64
 from typing import Any
 
@@ -17,20 +18,16 @@ class _Weighed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float, added: Tensor | None, causal: bool, share: float) -> Tensor:
         """(B, H, Q, K), and what is added to it -> (B, H, Q, K)."""
-        x, fate, spread = x.contiguous(), drawn_fate(share), [0, 0, 0]
+        x, fate = x.contiguous(), drawn_fate(share)
         ctx.shape = () if added is None else added.shape
-        if added is not None:
-            added = added.to(x.dtype)
-            added = (added if added.stride(-1) == 1 else added.contiguous()).expand(x.shape)
-            spread = list(added.stride()[:3])
-        place = None if added is None else added.data_ptr()
-        scores = Scores(*x.shape, added=place, strides=(c_int64 * 3)(*spread), causal=causal, scale=scale)
+        scores, kept = scores_of(x.shape, scale, added, causal, x.dtype)
         weights = torch.empty_like(x)
         dropped = torch.empty_like(x) if fate.zeros else None
         second = None if dropped is None else address(dropped)
         given = address(x), address(weights), second, torch.get_num_threads()
         done(loaded().learn_weigh(STORED[x.dtype], byref(fate), byref(scores), *given))
-        scores.added = None  # what is added need not outlive this
+        del kept
+        scores.added = None
         ctx.fate, ctx.scores = fate, scores
         ctx.save_for_backward(weights)
         return weights if dropped is None else dropped
@@ -48,6 +45,18 @@ class _Weighed(torch.autograd.Function):
             scale = ctx.scores.scale
             of_added = (y if scale == 1 else y / scale).sum_to_size(ctx.shape)
         return y, None, of_added, None, None
+
+
+def scores_of(
+    shape: Sequence[int], scale: float, added: Tensor | None, causal: bool, kind: torch.dtype
+) -> tuple[Scores, Tensor | None]:
+    """What kernels need to know of scores (B, H, Q, K), and what is added to them: it has to live as long as they read."""
+    if added is None:
+        return Scores(*shape, added=None, strides=(c_int64 * 3)(), causal=causal, scale=scale), None
+    added = added.to(kind)
+    added = (added if added.stride(-1) == 1 else added.contiguous()).expand(*shape)
+    spread = (c_int64 * 3)(*added.stride()[:3])
+    return Scores(*shape, added=added.data_ptr(), strides=spread, causal=causal, scale=scale), added
 
 
 def done(failed: int) -> None:

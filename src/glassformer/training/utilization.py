@@ -1,29 +1,56 @@
 """How much of the peak a training uses: model FLOP utilization (Chowdhery et al. 2022, appendix B)."""
 
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from glassformer.data.batch import Batch
+from glassformer.nn.attention import Attention
+from glassformer.nn.low_rank import LowRank
 
-Shape = Sequence[int]
 SIZES = {"cpu": 1024, "cuda": 8192}  # of the square matrices whose product shows the peak
 TURNS = 5
 
 
-def attention_operations(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
-    """Of fused attention, B H Q D: queries times keys, and weights times values."""
-    return 2 * math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+class Products:
+    """Operations in the products of a model's parts while they run: of linear maps and of attention."""
 
+    def __init__(self) -> None:
+        self.operations = 0
 
-COUNTS = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention_operations}  # torch knows the others
+    @contextmanager
+    def of(self, model: nn.Module) -> Iterator[None]:
+        """Inside, what the model's parts compute is counted."""
+        hooks = [
+            each.register_forward_hook(
+                self.add_attention if isinstance(each, Attention) else self.add_linear, with_kwargs=True
+            )
+            for each in model.modules()
+            if isinstance(each, Attention | nn.Linear)
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def add_linear(self, part: nn.Linear, _: Any, __: Any, output: Tensor) -> None:
+        """Of each row that comes out, with what enters; and the detour beside the map, if it is taken."""
+        rows = output.numel() // part.out_features
+        self.operations += 2 * rows * part.in_features * part.out_features
+        if isinstance(part, LowRank) and part.own is None:
+            self.operations += 2 * rows * part.rank * (part.in_features + part.out_features)
+
+    def add_attention(self, part: Attention, given: Sequence[Tensor], named: Mapping[str, Any], _: Any) -> None:
+        """Queries times keys, and weights times values."""
+        x, memory = given[0], named.get("memory")
+        source = x if memory is None else memory
+        self.operations += 4 * x.shape[0] * x.shape[1] * source.shape[1] * part.heads * part.head_size
 
 
 class Utilization:
@@ -34,6 +61,7 @@ class Utilization:
     """
 
     def __init__(self, model: nn.Module, precision: str) -> None:
+        self.model = model
         matrices = [each for each in model.parameters() if each.ndim >= 2]
         self.device, self.precision = matrices[0].device, precision
         learning = sum(each.numel() for each in matrices if each.requires_grad)
@@ -47,9 +75,10 @@ class Utilization:
             yield
             return
         peak(self.device, self.precision, torch.get_num_threads())  # now, while memory is free
-        with FlopCounterMode(display=False, custom_mapping=COUNTS) as counter:
+        products = Products()
+        with products.of(self.model):
             yield
-        self.for_each = self.passes * counter.get_total_flops() / max(1, ids(batch))
+        self.for_each = self.passes * products.operations / max(1, ids(batch))
 
     def share(self, read: int, seconds: float) -> float | None:
         """Of the peak, for so many ids read in so many seconds; None before a batch was counted."""

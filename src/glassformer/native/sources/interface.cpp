@@ -166,6 +166,19 @@ int64_t learn_weigh_back(int64_t kind, const Fate* fate, const Scores* scores, c
     return guarded([&] { weigh_back(Stored(kind), *scores, weights, gradient, y, *fate, int(threads)); });
 }
 
+int64_t learn_attends(int64_t size) { return attends(size); }
+
+int64_t learn_attention_width(int64_t keys) { return attention_width(keys); }
+
+int64_t learn_attend(const Fate* fate, const Scores* scores, const Mix* mix, int64_t threads) {
+    return guarded([&] { attend(*scores, *mix, *fate, int(threads)); });
+}
+
+int64_t learn_attend_back(const Fate* fate, const Scores* scores, const Mix* mix, const Mix* gradients,
+                          int64_t threads) {
+    return guarded([&] { attend_back(*scores, *mix, *gradients, *fate, int(threads)); });
+}
+
 int64_t parcels_run(const int64_t* lengths, int64_t rows, int64_t threads) {  // for the tests
     return parcels(lengths, rows, threads);
 }

@@ -47,4 +47,32 @@ void weigh(Stored kind, const Scores& scores, const void* x, void* weights, void
 void weigh_back(Stored kind, const Scores& scores, const void* weights, const void* gradient, void* y, const Fate& fate,
                 int threads);
 
+// Where the numbers of a tensor (batches, heads, rows, size) in bfloat16 are: those of a row side by side, the others so
+// many numbers apart.
+struct Rows {
+    void* at;
+    int64_t batch, head, row;
+};
+
+// What attention reads and makes: queries, keys and values, what is mixed of the values, and the weights, row after row
+// (each as many numbers as `attention_width` says, zero behind the last key).
+struct Mix {
+    int64_t size;  // numbers of a row of queries, keys or values
+    Rows query, key, value, mixed;
+    void* weights;
+};
+
+// Whether `attend` can be used with rows of so many numbers: where the processor multiplies pairs of bfloat16.
+bool attends(int64_t size);
+
+// Numbers that a row of weights of so many keys takes.
+int64_t attention_width(int64_t keys);
+
+// From queries, keys and values to what is mixed, and its weights, in one go: nothing is laid out anew in memory.
+void attend(const Scores& scores, const Mix& mix, const Fate& fate, int threads);
+
+// The way back: from the gradient with respect to what was mixed, which `gradients` brings, to those with respect to
+// queries, keys and values.
+void attend_back(const Scores& scores, const Mix& mix, const Mix& gradients, const Fate& fate, int threads);
+
 }  // namespace glassformer
