@@ -12,6 +12,7 @@ from glassformer.nn.attending import attended, attends
 from glassformer.nn.cache import Cache, appended
 from glassformer.nn.dropout import dropped
 from glassformer.nn.kernels import has_kernels
+from glassformer.nn.linear import Linear, shared
 from glassformer.nn.norm import make_head_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Rotary
@@ -140,10 +141,10 @@ class Attention(Part):
         output_bias = config.attention_output_bias
         output_bias = config.attention_bias if output_bias is None else output_bias
         inner, kv_inner = self.heads * self.head_size, self.kv_heads * self.head_size
-        self.query = nn.Linear(config.d_model, inner, bias=config.attention_bias)
-        self.key = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
-        self.value = nn.Linear(config.d_model, kv_inner, bias=config.attention_bias)
-        self.output = nn.Linear(inner, config.d_model, bias=bool(output_bias))
+        self.query = Linear(config.d_model, inner, bias=config.attention_bias)
+        self.key = Linear(config.d_model, kv_inner, bias=config.attention_bias)
+        self.value = Linear(config.d_model, kv_inner, bias=config.attention_bias)
+        self.output = Linear(inner, config.d_model, bias=bool(output_bias))
         self.query_norm, self.key_norm = make_head_norm(config), make_head_norm(config)
         self.scale = 1.0 / math.sqrt(self.head_size) if config.attention_scale else 1.0
         self.scores_formula = "scores" if config.attention_scale else "scores_unscaled"
@@ -161,7 +162,8 @@ class Attention(Part):
         trace: Trace | None = None,
     ) -> Tensor:
         """(B, Q, C), and memory (B, K, C) to attend to instead of itself -> (B, Q, C)."""
-        q = self.project("query", "B H Q D", self.query, x, self.heads, trace)
+        for_query, *source = shared(x, 3) if memory is None else (x, *shared(memory, 2))
+        q = self.project("query", "B H Q D", self.query, for_query, self.heads, trace)
         q = self.normed(self.query_norm, "B H Q D", q, trace)
         q = self.turned("query_turned", "B H Q D", q, position_ids, trace)
         past = None if cache is None else cache.past(self.path)
@@ -171,10 +173,9 @@ class Attention(Part):
                 for n, t in zip(("key", "value"), past, strict=True)
             )
         else:
-            source = x if memory is None else memory
             axes = "B G K D" if past is None else "B G N D"
-            k = self.project("key", axes, self.key, source, self.kv_heads, trace)
-            v = self.project("value", axes, self.value, source, self.kv_heads, trace)
+            k = self.project("key", axes, self.key, source[0], self.kv_heads, trace)
+            v = self.project("value", axes, self.value, source[1], self.kv_heads, trace)
             k = self.normed(self.key_norm, axes, k, trace)
             k = self.turned("key_turned", axes, k, position_ids, trace)
             if past is not None:

@@ -1,11 +1,12 @@
 """The same two linear maps at every position, with an activation between."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.activation import activated
 from glassformer.nn.dropout import Dropout
+from glassformer.nn.linear import Linear, shared
 from glassformer.nn.part import Part
 
 
@@ -17,18 +18,19 @@ class FeedForward(Part):
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.up = nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias)
+        self.up = Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias)
         self.gate = (
-            nn.Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias) if config.gated else None
+            Linear(config.d_model, config.d_ff, bias=config.feed_forward_bias) if config.gated else None
         )
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=config.feed_forward_bias)
+        self.down = Linear(config.d_ff, config.d_model, bias=config.feed_forward_bias)
         self.activation = config.activation
         self.dropout = Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        up = self.step("up", "B T F", self.up(x), trace, "up", (x, self.up))
-        active = self.dropout(self.activated(x, up, trace))
+        for_up, for_gate = (x, x) if self.gate is None else shared(x, 2)
+        up = self.step("up", "B T F", self.up(for_up), trace, "up", (x, self.up))
+        active = self.dropout(self.activated(for_gate, up, trace))
         output = self.down(active)
         inputs = (active, self.down)
         return self.step("output", "B T C", output, trace, "feed_forward_output", inputs)

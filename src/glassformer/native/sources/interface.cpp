@@ -166,6 +166,16 @@ int64_t learn_weigh_back(int64_t kind, const Fate* fate, const Scores* scores, c
     return guarded([&] { weigh_back(Stored(kind), *scores, weights, gradient, y, *fate, int(threads)); });
 }
 
+int64_t learn_has_pairs() { return has_pairs(); }
+
+int64_t learn_turn_columns(const void* x, int64_t rows, int64_t size, void* turned, float* sums, int64_t threads) {
+    return guarded([&] { turn_columns(x, rows, size, turned, sums, int(threads)); });
+}
+
+int64_t learn_sum_up(const void* const* others, int64_t number, float* y, int64_t count, int64_t threads) {
+    return guarded([&] { sum_up(others, number, y, count, int(threads)); });
+}
+
 int64_t learn_attends(int64_t size) { return attends(size); }
 
 int64_t learn_attention_width(int64_t keys) { return attention_width(keys); }

@@ -109,8 +109,9 @@ void weigh(Stored kind, const Scores& scores, const void* x, void* weights, void
         using Number = typename As::Number;
         rows(scores, threads, [&](int64_t r, int64_t seen, Floats* space) {
             const int64_t at = r * scores.keys;
-            weigh_row<As, As>(scores, r, seen, static_cast<const Number*>(x) + at, static_cast<Number*>(weights) + at,
-                          dropped ? static_cast<Number*>(dropped) + at : nullptr, of_row(fate, r), space);
+            weigh_row<As, As>(scores, r, seen, scores.keys, static_cast<const Number*>(x) + at,
+                              static_cast<Number*>(weights) + at, dropped ? static_cast<Number*>(dropped) + at : nullptr,
+                              of_row(fate, r), space);
         });
     });
 }
@@ -122,9 +123,9 @@ void weigh_back(Stored kind, const Scores& scores, const void* weights, const vo
         using Number = typename As::Number;
         rows(scores, threads, [&](int64_t r, int64_t seen, Floats* space) {
             const int64_t at = r * scores.keys;
-            weigh_row_back<As, As>(scores, seen, static_cast<const Number*>(weights) + at,
-                               static_cast<const Number*>(gradient) + at, static_cast<Number*>(y) + at,
-                               nullptr, of_row(fate, r), space);
+            weigh_row_back<As, As>(scores, seen, scores.keys, static_cast<const Number*>(weights) + at,
+                                   static_cast<const Number*>(gradient) + at, static_cast<Number*>(y) + at, nullptr,
+                                   of_row(fate, r), space);
         });
     });
 }

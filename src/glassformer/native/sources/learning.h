@@ -47,6 +47,16 @@ void weigh(Stored kind, const Scores& scores, const void* x, void* weights, void
 void weigh_back(Stored kind, const Scores& scores, const void* weights, const void* gradient, void* y, const Fate& fate,
                 int threads);
 
+// Whether the processor multiplies pairs of bfloat16: what follows is there for those that do.
+bool has_pairs();
+
+// Columns of x (rows, size) as rows, and the sum of each: of the gradient of what a linear map made, what those of its
+// weight and its bias are made of. `sums` may be null.
+void turn_columns(const void* x, int64_t rows, int64_t size, void* turned, float* sums, int threads);
+
+// y = the sum of so many others of `count` numbers each, which are bfloat16; y is float32.
+void sum_up(const void* const* others, int64_t number, float* y, int64_t count, int threads);
+
 // Where the numbers of a tensor (batches, heads, rows, size) in bfloat16 are: those of a row side by side, the others so
 // many numbers apart.
 struct Rows {
@@ -62,7 +72,7 @@ struct Mix {
     void* weights;
 };
 
-// Whether `attend` can be used with rows of so many numbers: where the processor multiplies pairs of bfloat16.
+// Whether `attend` can be used with rows of so many numbers.
 bool attends(int64_t size);
 
 // Numbers that a row of weights of so many keys takes.

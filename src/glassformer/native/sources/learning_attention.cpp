@@ -6,6 +6,7 @@
 
 #include "learning_parts.h"
 #include "linear.h"
+#include "turning.h"
 
 namespace glassformer {
 
@@ -15,8 +16,6 @@ int64_t attention_width(int64_t keys) { return rounded_up(keys, 32); }
 
 namespace {
 
-using Half = uint16_t;
-typedef Half Halves __attribute__((vector_size(32)));
 constexpr int64_t TOGETHER = 32;  // rows of x to a product, and numbers of a row to a step of one
 constexpr int64_t PAIRED = 2 * WIDE;  // numbers of a row of a packed block: a pair of each of sixteen
 
@@ -32,42 +31,12 @@ struct Head {
         return r < count ? load<Words>((*this)(r) + from) : Words{};
     }
     Words wide(int64_t r, int64_t from) const {  // sixteen numbers, each by itself
-        return r < count ? __builtin_convertvector(load<Halves>((*this)(r) + from), Words) : Words{};
+        return r < count ? widened((*this)(r) + from) : Words{};
     }
 
     Half* first;
     int64_t stride, count;
 };
-
-// Sixteen times sixteen words, rows for columns.
-void turn(__m512i (&rows)[WIDE]) {
-    __m512i pairs[WIDE];
-    for (int i = 0; i < WIDE; i += 2) {
-        pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
-        pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
-    }
-    for (int i = 0; i < WIDE; i += 4)
-        for (int half = 0; half < 2; ++half) {
-            rows[i + 2 * half] = _mm512_unpacklo_epi64(pairs[i + half], pairs[i + half + 2]);
-            rows[i + 2 * half + 1] = _mm512_unpackhi_epi64(pairs[i + half], pairs[i + half + 2]);
-        }
-    for (int j = 0; j < 4; ++j) {  // of four columns that are four apart
-        const __m512i even = _mm512_shuffle_i32x4(rows[j], rows[j + 4], 0x88);
-        const __m512i odd = _mm512_shuffle_i32x4(rows[j], rows[j + 4], 0xdd);
-        const __m512i even_below = _mm512_shuffle_i32x4(rows[j + 8], rows[j + 12], 0x88);
-        const __m512i odd_below = _mm512_shuffle_i32x4(rows[j + 8], rows[j + 12], 0xdd);
-        rows[j] = _mm512_shuffle_i32x4(even, even_below, 0x88);
-        rows[j + 4] = _mm512_shuffle_i32x4(odd, odd_below, 0x88);
-        rows[j + 8] = _mm512_shuffle_i32x4(even, even_below, 0xdd);
-        rows[j + 12] = _mm512_shuffle_i32x4(odd, odd_below, 0xdd);
-    }
-}
-
-template <class Row>
-void turned(Row&& row, __m512i (&rows)[WIDE]) {
-    for (int i = 0; i < WIDE; ++i) rows[i] = (__m512i)row(i);
-    turn(rows);
-}
 
 // A pair of rows of a head, number beside number.
 Words paired(const Head& head, int64_t r, int64_t from) { return head.wide(r, from) | head.wide(r + 1, from) << 16; }
@@ -178,9 +147,7 @@ struct Forward {
             for (int64_t m = 0; m < rows; ++m) {
                 const int64_t r = first + start + m;
                 Half *row = kept + m * width, *second = fate.zeros ? dropped + m * width : nullptr;
-                std::fill(row + plan.keys, row + width, 0);
-                if (second) std::fill(second + plan.keys, second + width, 0);
-                weigh_row<AsFloats, AsHalves>(plan.scores, r, seen_by(plan.scores, r), scores + m * width, row, second,
+                weigh_row<AsFloats, AsHalves>(plan.scores, r, seen_by(plan.scores, r), reach, scores + m * width, row, second,
                                               of_row(fate, r), space);
             }
             multiplied(fate.zeros ? dropped : kept, width, rows, values, WIDE * width, size / WIDE, reach, mixed, size);
@@ -221,9 +188,7 @@ struct Backward {
             for (int64_t m = 0; m < rows; ++m) {
                 const int64_t r = first + start + m;
                 Half *row = of_scores + m * width, *second = fate.zeros ? dropped + m * width : nullptr;
-                std::fill(row + plan.keys, row + width, 0);
-                if (second) std::fill(second + plan.keys, second + width, 0);
-                weigh_row_back<AsFloats, AsHalves>(plan.scores, seen_by(plan.scores, r), kept + m * width,
+                weigh_row_back<AsFloats, AsHalves>(plan.scores, seen_by(plan.scores, r), reach, kept + m * width,
                                                    of_weights + m * width, row, second, of_row(fate, r), space);
             }
             multiplied(of_scores, width, rows, keys, WIDE * width, size / WIDE, reach, sums, size);
@@ -282,6 +247,7 @@ void each_head(const Plan& plan, int threads, Work&& work) {
 
 }  // namespace
 
+bool has_pairs() { return true; }
 bool attends(int64_t size) { return size % TOGETHER == 0; }
 
 void attend(const Scores& scores, const Mix& mix, const Fate& fate, int threads) {
@@ -297,6 +263,7 @@ void attend_back(const Scores& scores, const Mix& mix, const Mix& gradients, con
 
 #else
 
+bool has_pairs() { return false; }
 bool attends(int64_t) { return false; }
 void attend(const Scores&, const Mix&, const Fate&, int) {}
 void attend_back(const Scores&, const Mix&, const Mix&, const Fate&, int) {}

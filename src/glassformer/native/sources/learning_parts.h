@@ -185,20 +185,20 @@ inline Floats counted(Floats v, int64_t left, float other) {
 // e^v of v that is at most 0; of what is no number none, which `exponential` would not say.
 inline Floats weight_of(Floats v) { return v < splat(LEAST) ? splat(0.0f) : exponential(v) + (v - v); }
 
-// Row r of scores, of which it sees so many keys -> its weights, and the same with some dropped unless that is null. What
-// comes in is stored as `In`, what goes out and what is added as `As`; `space` has room for a row.
+// Row r of scores, of which it sees so many keys -> the weights of the first `keys`, and the same with some dropped unless
+// that is null. What comes in is stored as `In`, what goes out and what is added as `As`; `space` has room for a row.
 template <class In, class As>
-void weigh_row(const Scores& scores, int64_t r, int64_t seen, const typename In::Number* x,
+void weigh_row(const Scores& scores, int64_t r, int64_t seen, int64_t keys, const typename In::Number* x,
                typename As::Number* weights, typename As::Number* dropped, const Fate& fate, Floats* space) {
     using Number = typename As::Number;
     const int64_t q = r % scores.queries, h = r / scores.queries % scores.heads, b = r / scores.queries / scores.heads;
     const Number* added = static_cast<const Number*>(scores.added);
     if (added) added += b * scores.strides[0] + h * scores.strides[1] + q * scores.strides[2];
-    const int64_t used = rounded_up(seen, WIDE) / WIDE, all = rounded_up(scores.keys, WIDE) / WIDE;
+    const int64_t used = rounded_up(seen, WIDE) / WIDE, all = rounded_up(keys, WIDE) / WIDE;
     Floats top = splat(NEVER), sums = splat(0.0f);
-    vectors(0, used, scores.keys, [&](int64_t i, int64_t left) AT_ONCE {
+    vectors(0, used, keys, [&](int64_t i, int64_t left) AT_ONCE {
         Floats v = get_some<In>(x + i * WIDE, left) * splat(scores.scale);
-        if (added) v += get_some<As>(added + i * WIDE, left);
+        if (added) v += get_some<As>(added + i * WIDE, std::min(left, scores.keys - i * WIDE));
         space[i] = counted(v, seen - i * WIDE, NEVER);
         top = larger(space[i], top);
     });
@@ -210,34 +210,34 @@ void weigh_row(const Scores& scores, int64_t r, int64_t seen, const typename In:
     const Floats share = splat(1.0f / sum(sums));
     for (int64_t i = used; i < all; ++i) space[i] = splat(0.0f);
     Fates fates(fate);
-    vectors(0, all, scores.keys, [&](int64_t i, int64_t left) AT_ONCE {
+    vectors(0, all, keys, [&](int64_t i, int64_t left) AT_ONCE {
         const Floats weight = space[i] * share;
         put_some<As>(weights + i * WIDE, weight, left);
         if (dropped) put_some<As>(dropped + i * WIDE, fates.spared(stored<As>(weight), i), left);
     });
 }
 
-// Of weights w and gradients g of what was not dropped of them: y = scale * w * (g - sum of w g). Unless that is null,
+// Of weights w of the first `keys`, and gradients g of what was not dropped of them: y = scale * w * (g - sum of w g). Unless that is null,
 // `dropped` becomes what `weigh_row` made it.
 template <class In, class As>
-void weigh_row_back(const Scores& scores, int64_t seen, const typename As::Number* weights,
+void weigh_row_back(const Scores& scores, int64_t seen, int64_t keys, const typename As::Number* weights,
                     const typename In::Number* gradient, typename As::Number* y, typename As::Number* dropped,
                     const Fate& fate, Floats* space) {
-    const int64_t used = rounded_up(seen, WIDE) / WIDE, all = rounded_up(scores.keys, WIDE) / WIDE;
+    const int64_t used = rounded_up(seen, WIDE) / WIDE, all = rounded_up(keys, WIDE) / WIDE;
     Floats sums = splat(0.0f);
     Fates fates(fate);
-    vectors(0, used, scores.keys, [&](int64_t i, int64_t left) AT_ONCE {
+    vectors(0, used, keys, [&](int64_t i, int64_t left) AT_ONCE {
         const Floats g = get_some<In>(gradient + i * WIDE, left), w = get_some<As>(weights + i * WIDE, left);
         space[i] = fate.zeros ? fates.spared(g, i) : g;
         sums += space[i] * w;
         if (dropped) put_some<As>(dropped + i * WIDE, fates.spared(w, i), left);
     });
     const Floats mean = splat(sum(sums)), scale = splat(scores.scale);
-    vectors(0, used, scores.keys, [&](int64_t i, int64_t left) AT_ONCE {
+    vectors(0, used, keys, [&](int64_t i, int64_t left) AT_ONCE {
         const Floats w = get_some<As>(weights + i * WIDE, left);
         put_some<As>(y + i * WIDE, w * scale * (space[i] - mean), left);
     });
-    vectors(used, all, scores.keys, [&](int64_t i, int64_t left) AT_ONCE {
+    vectors(used, all, keys, [&](int64_t i, int64_t left) AT_ONCE {
         put_some<As>(y + i * WIDE, splat(0.0f), left);
         if (dropped) put_some<As>(dropped + i * WIDE, splat(0.0f), left);
     });
