@@ -43,7 +43,7 @@ def rows() -> dict[str, Row]:
             "letters-small",
             {
                 "work": "write", "rows": 12, "length": 64, "vocabulary": 65,
-                "sizes": [128, 4, 4], "made": 756, "steps": 40,
+                "sizes": [128, 4, 4], "made": 756, "steps": 80,
             },
             parameters=4 * 12 * 128**2 + 65 * 128,
             attended=4 * 2 * 64 * 128,
@@ -52,20 +52,20 @@ def rows() -> dict[str, Row]:
             "letters",
             {
                 "work": "write", "rows": 12, "length": 256, "vocabulary": 65,
-                "sizes": [384, 6, 6], "made": 3060, "steps": 3,
+                "sizes": [384, 6, 6], "made": 3060, "steps": 8,
             },
             parameters=6 * 12 * 384**2 + 65 * 384,
             attended=6 * 2 * 256 * 384,
         ),
         "MiniLM's size, labels, 32 x 64": Row(
             "minilm-labels",
-            {"work": "classify", "rows": 32, "length": 64, "vocabulary": 30522, "made": 2048, "steps": 3},
+            {"work": "classify", "rows": 32, "length": 64, "vocabulary": 30522, "made": 2048, "steps": 8},
             parameters=6 * 12 * 384**2,
             attended=6 * 2 * 64 * 384,
         ),
         "the translator's recipe, 125 x 12": Row(
             "translator",
-            {"work": "translate", "rows": 125, "length": 12, "vocabulary": 5000, "made": 1500, "steps": 6},
+            {"work": "translate", "rows": 125, "length": 12, "vocabulary": 5000, "made": 1500, "steps": 12},
             parameters=6 * 8 * 256**2 + 2 * 4 * 256**2 + 5000 * 256,
             attended=8 * 2 * 12 * 256,
         ),

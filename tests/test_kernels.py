@@ -8,10 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from glassformer.native import library as native_library
-from glassformer.nn import activation, attending, dropout, softmax
+from glassformer.native.library import loaded
+from glassformer.nn import activation, attending, dropout, linear, softmax
 from glassformer.nn.attention import Visibility, fused, mask_of
 from glassformer.nn.dropout import Dropout, dropped
 from glassformer.nn.kernels import has_kernels
+from glassformer.nn.linear import Linear
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
@@ -98,12 +100,13 @@ def test_the_way_back_drops_what_the_way_there_dropped(count: int, kind: torch.d
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("count", [*COUNTS, 50_001])
-def test_onto_a_stream_is_the_same_bits_as_in_two_steps(count: int, kind: torch.dtype) -> None:
-    stream, x, part = drawn(count), drawn(count, seed=1, kind=kind), Dropout(0.2)
+@pytest.mark.parametrize("share", [0.2, 0.0])
+def test_onto_a_stream_is_the_same_bits_as_in_two_steps(share: float, count: int, kind: torch.dtype) -> None:
+    stream, x, part = drawn(count), drawn(count, seed=1, kind=kind), Dropout(share)
     gradient = drawn(count, seed=2).detach()
     torch.manual_seed(5)
     at_once = part.onto(stream, x)
-    assert "DroppedOnto" in type(at_once.grad_fn).__name__, "a kernel made it"
+    assert ("DroppedOnto" in type(at_once.grad_fn).__name__) == (share > 0 or kind != torch.float32)
     torch.manual_seed(5)
     in_two = stream + part(x)
     assert torch.equal(at_once, in_two)
@@ -350,6 +353,63 @@ def test_a_training_in_bfloat16_attends_by_the_kernel() -> None:
     assert torch.equal(found, expected)
 
 
+# ---- linear maps
+
+
+@pytest.mark.parametrize("size", [1, 16, 31, 70])
+@pytest.mark.parametrize("rows", [1, 31, 32, 33, 130])
+def test_columns_and_their_sums(rows: int, size: int) -> None:
+    if not loaded().learn_has_pairs():
+        pytest.skip("no kernel: this library does not multiply pairs of bfloat16")
+    x = drawn(rows, size).detach().to(HALF)
+    columns, sums = linear.columns_and_sums(x)
+    assert torch.equal(columns, x.mT)
+    torch.testing.assert_close(sums, x.double().sum(0).float(), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_map_and_its_way_back(bias: bool, kind: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "LEAST", 1)
+    part = Linear(48, 20, bias=bias)
+    x, gradient = drawn(3, 7, 48, kind=kind), drawn(3, 7, 20, seed=1).detach().to(HALF)
+    learning = (x, *part.parameters())
+    with torch.autocast("cpu", dtype=HALF):
+        y = part(x)
+    if not loaded().learn_has_pairs():
+        pytest.skip("no kernel: this library does not multiply pairs of bfloat16")
+    assert "Mapped" in type(y.grad_fn).__name__, "a kernel made it"
+    precise = [exact(each) for each in learning]
+    expected = functional.linear(*precise)
+    assert_alike(y.detach(), expected.detach())
+    found = torch.autograd.grad(y, learning, gradient)
+    for one, other, own in zip(
+        found, torch.autograd.grad(expected, precise, gradient.double()), learning, strict=True
+    ):
+        assert one.dtype == own.dtype
+        assert_alike(one, other)
+
+
+def test_a_map_that_stays_hands_its_gradient_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "LEAST", 1)
+    part, x = Linear(32, 32).requires_grad_(False), drawn(4, 32)
+    with torch.autocast("cpu", dtype=HALF):
+        y = part(x)
+        still = part(x.detach())
+    (found,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert_alike(found, part.weight.double().sum(0).expand(4, -1))
+    assert still.grad_fn is None
+
+
+def test_small_maps_other_precisions_and_who_only_asks_are_left_to_torch() -> None:
+    part, x = Linear(32, 2**17), drawn(16, 32)
+    with torch.autocast("cpu", dtype=HALF):
+        assert "Mapped" not in type(part(x[:1]).grad_fn).__name__
+        with torch.no_grad():
+            assert part(x).grad_fn is None
+    assert "Mapped" not in type(part(x).grad_fn).__name__
+
+
 # ---- when
 
 
@@ -360,9 +420,11 @@ def test_dropout_can_be_differentiated_twice_and_the_others_say_that_they_cannot
     (slope,) = torch.autograd.grad((y**2).sum(), x, create_graph=True)
     (again,) = torch.autograd.grad(slope.sum(), x)  # of (2 x)^2 where x is kept: 8
     assert sorted(set(again.tolist())) == [0, 8]
+    pairs = drawn(1, 1, 5, 32, kind=HALF)
     for made in (
         activation.activated(drawn(5), "gelu-tanh", learns=True),
         softmax.weighed(drawn(1, 1, 2, 3), 1.0, None, False, 0.0),
+        *([attending.attended(pairs, pairs, pairs, 1.0, None, False, 0.0)] if attending.attends(*[pairs] * 3) else ()),
     ):
         with pytest.raises(RuntimeError, match="no second derivative"):
             torch.autograd.grad(made.sum(), made.grad_fn.next_functions[0][0].variable, create_graph=True)

@@ -150,7 +150,7 @@ SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: wh
     "learn_weigh_back": (c_int64, [c_int64, POINTER(Fate), POINTER(Scores), c_void_p, c_void_p, c_void_p, c_int64]),
     "learn_has_pairs": (c_int64, []),
     "learn_turn_columns": (c_int64, [c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int64]),
-    "learn_sum_up": (c_int64, [POINTER(c_void_p), c_int64, c_void_p, c_int64, c_int64]),
+    "learn_turned_width": (c_int64, [c_int64]),
     "learn_attends": (c_int64, [c_int64]),
     "learn_attention_width": (c_int64, [c_int64]),
     "learn_attend": (c_int64, [POINTER(Fate), POINTER(Scores), POINTER(Mix), c_int64]),

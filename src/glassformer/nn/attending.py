@@ -44,11 +44,11 @@ class _Attended(torch.autograd.Function):
         """The gradients with respect to queries, keys and values."""
         first_derivative()
         q, k, v, weights = ctx.saved_tensors
-        gradient, found = side_by_side(gradient), tuple(map(empty_rows, (q, k, v)))
-        mix, gradients = mix_of(q, k, v, gradient, weights), mix_of(*found, gradient, weights)
+        gradient, of_q, of_k, of_v = side_by_side(gradient), *map(empty_rows, (q, k, v))
+        mix, gradients = mix_of(q, k, v, gradient, weights), mix_of(of_q, of_k, of_v, gradient, weights)
         given = byref(ctx.fate), byref(ctx.scores), byref(mix), byref(gradients)
         done(loaded().learn_attend_back(*given, torch.get_num_threads()))
-        return *found, None, None, None, None
+        return of_q, of_k, of_v, None, None, None, None
 
 
 def side_by_side(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from glassformer.nn.attending import attended, attends
 from glassformer.nn.cache import Cache, appended
 from glassformer.nn.dropout import dropped
 from glassformer.nn.kernels import has_kernels
-from glassformer.nn.linear import Linear, shared
+from glassformer.nn.linear import Linear
 from glassformer.nn.norm import make_head_norm
 from glassformer.nn.part import Part
 from glassformer.nn.position import Rotary
@@ -162,8 +162,7 @@ class Attention(Part):
         trace: Trace | None = None,
     ) -> Tensor:
         """(B, Q, C), and memory (B, K, C) to attend to instead of itself -> (B, Q, C)."""
-        for_query, *source = shared(x, 3) if memory is None else (x, *shared(memory, 2))
-        q = self.project("query", "B H Q D", self.query, for_query, self.heads, trace)
+        q = self.project("query", "B H Q D", self.query, x, self.heads, trace)
         q = self.normed(self.query_norm, "B H Q D", q, trace)
         q = self.turned("query_turned", "B H Q D", q, position_ids, trace)
         past = None if cache is None else cache.past(self.path)
@@ -173,9 +172,10 @@ class Attention(Part):
                 for n, t in zip(("key", "value"), past, strict=True)
             )
         else:
+            source = x if memory is None else memory
             axes = "B G K D" if past is None else "B G N D"
-            k = self.project("key", axes, self.key, source[0], self.kv_heads, trace)
-            v = self.project("value", axes, self.value, source[1], self.kv_heads, trace)
+            k = self.project("key", axes, self.key, source, self.kv_heads, trace)
+            v = self.project("value", axes, self.value, source, self.kv_heads, trace)
             k = self.normed(self.key_norm, axes, k, trace)
             k = self.turned("key_turned", axes, k, position_ids, trace)
             if past is not None:

@@ -65,7 +65,8 @@ class _DroppedOnto(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """The gradients with respect to the stream and to x."""
         if torch.is_grad_enabled():  # it will be differentiated again
-            return gradient, by_kernel(gradient, ctx.fate).to(ctx.kind), None
+            left = by_kernel(gradient, ctx.fate) if ctx.fate.zeros else gradient
+            return gradient, left.to(ctx.kind), None
         gradient = gradient.contiguous()
         y = torch.empty_like(gradient, dtype=ctx.kind)
         given = address(gradient), address(y), gradient.numel(), torch.get_num_threads()
@@ -106,9 +107,10 @@ class Dropout(nn.Module):
 
     def onto(self, stream: Tensor, x: Tensor) -> Tensor:
         """The stream plus what is left of x, to the same bits as in two steps."""
+        share = self.share if self.training else 0.0
         alike = stream.dtype == torch.float32 and stream.shape == x.shape
-        if self.training and zeros_of(self.share) and alike and has_kernels(stream, x):
-            return _DroppedOnto.apply(stream, x, drawn_fate(self.share))  # type: ignore
+        if alike and (zeros_of(share) or x.dtype != stream.dtype) and has_kernels(stream, x):
+            return _DroppedOnto.apply(stream, x, drawn_fate(share))  # type: ignore
         return stream + self(x)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:

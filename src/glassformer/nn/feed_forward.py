@@ -6,7 +6,7 @@ from glassformer.config import TransformerConfig
 from glassformer.glass.trace import Trace
 from glassformer.nn.activation import activated
 from glassformer.nn.dropout import Dropout
-from glassformer.nn.linear import Linear, shared
+from glassformer.nn.linear import Linear
 from glassformer.nn.part import Part
 
 
@@ -28,9 +28,8 @@ class FeedForward(Part):
 
     def forward(self, x: Tensor, trace: Trace | None = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        for_up, for_gate = (x, x) if self.gate is None else shared(x, 2)
-        up = self.step("up", "B T F", self.up(for_up), trace, "up", (x, self.up))
-        active = self.dropout(self.activated(for_gate, up, trace))
+        up = self.step("up", "B T F", self.up(x), trace, "up", (x, self.up))
+        active = self.dropout(self.activated(x, up, trace))
         output = self.down(active)
         inputs = (active, self.down)
         return self.step("output", "B T C", output, trace, "feed_forward_output", inputs)

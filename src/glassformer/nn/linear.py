@@ -1,6 +1,5 @@
 """A linear map, and what is quicker about it while a model learns in bfloat16 on a processor."""
 
-from ctypes import c_void_p
 from typing import Any
 
 import torch
@@ -11,6 +10,8 @@ from glassformer.native.library import loaded
 from glassformer.nn.kernels import address, first_derivative, has_kernels
 
 HALF = torch.bfloat16
+LINE = 32  # numbers of bfloat16 in a line of the cache
+LEAST = 2**21  # numbers of x or y: for fewer the calls cost as much as they save
 ONEDNN = bool(torch._C._has_mkldnn)
 
 
@@ -27,7 +28,7 @@ def learns_in_halves(*given: Tensor) -> bool:
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """W x + b of each row, in bfloat16. Torch's own call writes the bias into every row of the result before it begins."""
+    """W x + b of each row, in bfloat16. Torch's own call first writes the bias into every row of the result."""
     if ONEDNN:
         y: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
         return y
@@ -64,42 +65,19 @@ class _Mapped(torch.autograd.Function):
 
 def columns_and_sums(x: Tensor) -> tuple[Tensor, Tensor]:
     """(rows, size) -> (size, rows), and the sums over the rows (size,) in float32."""
-    turned, sums = x.new_empty(x.shape[::-1]), x.new_empty(x.shape[1], dtype=torch.float32)
-    loaded().learn_turn_columns(address(x), *x.shape, address(turned), address(sums), torch.get_num_threads())
-    return turned, sums
-
-
-class _Shared(torch.autograd.Function):
-    """The same rows in bfloat16, several times; their gradients are summed in float32."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, times: int) -> tuple[Tensor, ...]:
-        """Any shape, in float32; so often the same shape."""
-        narrow = x.to(HALF)
-        return tuple(narrow.view_as(narrow) for _ in range(times))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """The gradient with respect to x."""
-        first_derivative()
-        given = [each.contiguous() for each in gradients]
-        y = torch.empty_like(given[0], dtype=torch.float32)
-        places = (c_void_p * len(given))(*map(address, given))
-        loaded().learn_sum_up(places, len(given), address(y), y.numel(), torch.get_num_threads())
-        return y, None
-
-
-def shared(x: Tensor, times: int) -> tuple[Tensor, ...]:
-    """x for several maps that read the same rows: rounded once, where products are made in bfloat16."""
-    if x.dtype == torch.float32 and learns_in_halves(x):
-        found: tuple[Tensor, ...] = _Shared.apply(x, times)  # type: ignore[no-untyped-call]
-        return found
-    return (x,) * times
+    rows, size = x.shape
+    room = x.new_empty(size * loaded().learn_turned_width(rows) + LINE)
+    gap = -room.data_ptr() % (LINE * x.element_size()) // x.element_size()
+    columns = room[gap : len(room) - LINE + gap].view(size, -1)
+    sums = x.new_empty(size, dtype=torch.float32)
+    loaded().learn_turn_columns(address(x), rows, size, address(columns), address(sums), torch.get_num_threads())
+    return columns[:, :rows], sums
 
 
 def mapped(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """W x + b: (..., in) -> (..., out)."""
-    if learns_in_halves(x, weight):
+    many = x.numel() // max(1, x.shape[-1]) * max(weight.shape) >= LEAST
+    if many and learns_in_halves(x, weight):
         y: Tensor = _Mapped.apply(x, weight, bias)  # type: ignore[no-untyped-call]
         return y
     return functional.linear(x, weight, bias)

@@ -50,7 +50,7 @@ class _Weighed(torch.autograd.Function):
 def scores_of(
     shape: Sequence[int], scale: float, added: Tensor | None, causal: bool, kind: torch.dtype
 ) -> tuple[Scores, Tensor | None]:
-    """What kernels need to know of scores (B, H, Q, K), and what is added to them: it has to live as long as they read."""
+    """What kernels need to know of scores (B, H, Q, K); and what is added to them, which has to outlive their work."""
     if added is None:
         return Scores(*shape, added=None, strides=(c_int64 * 3)(), causal=causal, scale=scale), None
     added = added.to(kind)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassformer.data.batch import Batch
 from glassformer.errors import InputError
@@ -20,7 +20,7 @@ from glassformer.training.checkpoint import Save, average_weights, holding, load
 from glassformer.training.compiling import attention_without_plans, compiler, is_compiled
 from glassformer.training.loss import Loss, Objective, TokenLoss
 from glassformer.training.memory import kept_memory
-from glassformer.training.optimizer import load_optimizer, make_optimizer, optimizer_tensors
+from glassformer.training.optimizer import clip_gradient, load_optimizer, make_optimizer, optimizer_tensors
 from glassformer.training.precision import chosen
 from glassformer.training.progress import Progress, Window
 from glassformer.training.random_state import random_state, set_random_state
@@ -218,7 +218,7 @@ class _Run:
         self.model.train()
         labels = sum(batch.tokens for batch in group)
         self._find_gradient(group, labels)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.training.clip_norm or math.inf)
+        norm = clip_gradient(self.parameters, self.training.clip_norm or math.inf)
         self.sums[2] += norm
         progress.step += 1
         for each in self.optimizer.param_groups:

@@ -172,9 +172,7 @@ int64_t learn_turn_columns(const void* x, int64_t rows, int64_t size, void* turn
     return guarded([&] { turn_columns(x, rows, size, turned, sums, int(threads)); });
 }
 
-int64_t learn_sum_up(const void* const* others, int64_t number, float* y, int64_t count, int64_t threads) {
-    return guarded([&] { sum_up(others, number, y, count, int(threads)); });
-}
+int64_t learn_turned_width(int64_t rows) { return turned_width(rows); }
 
 int64_t learn_attends(int64_t size) { return attends(size); }
 

@@ -82,6 +82,10 @@ void drop_onto(Stored kind, const float* stream, const void* x, float* y, int64_
     stored_as(kind, [&](auto as) {
         using As = decltype(as);
         const auto* from = static_cast<const typename As::Number*>(x);
+        if (!fate.zeros)
+            return each<AsFloats>(stream, y, count, threads, [from](int64_t i, int64_t left, Floats v) AT_ONCE {
+                return v + get_some<As>(from + i * WIDE, left);
+            });
         each<AsFloats>(stream, y, count, threads,
                        [from, fates = Fates(fate)](int64_t i, int64_t left, Floats v) mutable AT_ONCE {
                            return v + stored<As>(fates.spared(get_some<As>(from + i * WIDE, left), i));
@@ -94,6 +98,10 @@ void drop_back(Stored kind, const float* gradient, void* y, int64_t count, const
         using As = decltype(as);
         auto* to = static_cast<typename As::Number*>(y);
         in_parts(rounded_up(count, WIDE) / WIDE, WIDE, threads, [&](int64_t first, int64_t end) {
+            if (!fate.zeros)
+                return vectors(first, end, count, [&](int64_t i, int64_t left) AT_ONCE {
+                    put_some<As>(to + i * WIDE, get_some<AsFloats>(gradient + i * WIDE, left), left);
+                });
             Fates fates(fate);
             vectors(first, end, count, [&](int64_t i, int64_t left) AT_ONCE {
                 put_some<As>(to + i * WIDE, fates.spared(get_some<AsFloats>(gradient + i * WIDE, left), i), left);

@@ -51,11 +51,9 @@ void weigh_back(Stored kind, const Scores& scores, const void* weights, const vo
 bool has_pairs();
 
 // Columns of x (rows, size) as rows, and the sum of each: of the gradient of what a linear map made, what those of its
-// weight and its bias are made of. `sums` may be null.
+// weight and its bias are made of. A row of `turned` begins on a boundary of a cache line and takes `turned_width` numbers.
 void turn_columns(const void* x, int64_t rows, int64_t size, void* turned, float* sums, int threads);
-
-// y = the sum of so many others of `count` numbers each, which are bfloat16; y is float32.
-void sum_up(const void* const* others, int64_t number, float* y, int64_t count, int threads);
+int64_t turned_width(int64_t rows);
 
 // Where the numbers of a tensor (batches, heads, rows, size) in bfloat16 are: those of a row side by side, the others so
 // many numbers apart.

@@ -19,7 +19,7 @@ Words some_widened(const Half* from, int64_t count) {
 }
 
 // Up to 32 rows of up to sixteen columns become columns of `to`, whose rows are `apart` numbers long, and are added to
-// `sums`, if there are any.
+// `sums`. What is written is not read again soon: it goes by the caches.
 void turn_block(const Half* x, int64_t size, int64_t rows, int64_t columns, Half* to, int64_t apart, float* sums) {
     __m512i block[WIDE];
     Floats sum = splat(0.0f);
@@ -32,41 +32,33 @@ void turn_block(const Half* x, int64_t size, int64_t rows, int64_t columns, Half
         },
         block);
     for (int64_t i = 0; i < std::min<int64_t>(columns, WIDE); ++i) {
-        if (rows >= PAIRED) store(to + i * apart, block[i]);
-        else std::memcpy(to + i * apart, &block[i], rows * sizeof(Half));
-        if (sums) sums[i] += sum[i];
+        _mm512_stream_si512(reinterpret_cast<__m512i*>(to + i * apart), block[i]);
+        sums[i] += sum[i];
     }
 }
 
 }  // namespace
 
+int64_t turned_width(int64_t rows) { return rounded_up(rows, PAIRED); }
+
 void turn_columns(const void* x, int64_t rows, int64_t size, void* turned, float* sums, int threads) {
     const Half* from = static_cast<const Half*>(x);
     Half* to = static_cast<Half*>(turned);
+    const int64_t apart = turned_width(rows);
     in_parts(rounded_up(size, PAIRED) / PAIRED, rows * PAIRED, threads, [&](int64_t first, int64_t end) {
         end = std::min(end * PAIRED, size);
-        if (sums) std::fill(sums + first * PAIRED, sums + end, 0.0f);
+        std::fill(sums + first * PAIRED, sums + end, 0.0f);
         for (int64_t r = 0; r < rows; r += PAIRED)
             for (int64_t c = first * PAIRED; c < end; c += WIDE)
-                turn_block(from + r * size + c, size, rows - r, size - c, to + c * rows + r, rows, sums ? sums + c : nullptr);
-    });
-}
-
-void sum_up(const void* const* others, int64_t number, float* y, int64_t count, int threads) {
-    in_parts(rounded_up(count, WIDE) / WIDE, WIDE, threads, [&](int64_t first, int64_t end) {
-        vectors(first, end, count, [&](int64_t i, int64_t left) AT_ONCE {
-            Floats sum = splat(0.0f);
-            for (int64_t n = 0; n < number; ++n)
-                sum += get_some<AsHalves>(static_cast<const Half*>(others[n]) + i * WIDE, left);
-            put_some<AsFloats>(y + i * WIDE, sum, left);
-        });
+                turn_block(from + r * size + c, size, rows - r, size - c, to + c * apart + r, apart, sums + c);
+        _mm_sfence();
     });
 }
 
 #else
 
+int64_t turned_width(int64_t rows) { return rows; }
 void turn_columns(const void*, int64_t, int64_t, void*, float*, int) {}
-void sum_up(const void* const*, int64_t, float*, int64_t, int) {}
 
 #endif
 
