@@ -38,14 +38,16 @@ def make_optimizer(
 def clip_gradient(parameters: Sequence[Tensor], most: float) -> Tensor:
     """Scale all gradients so that their norm as one vector is at most this; what it was. Pascanu et al. 2013.
 
-    On a processor torch finds the norm of a tensor by one thread, but those of its rows by all.
+    On a processor torch finds the norm of a tensor by one thread, but those of its rows by all; and where there is
+    nothing to clip it multiplies by one.
     """
     learnt = [each for each in parameters if each.grad is not None]
     if not learnt or learnt[0].device.type != "cpu":
         return nn.utils.clip_grad_norm_(learnt, most)
     rows = [torch.linalg.vector_norm(each.grad, dim=-1).flatten() for each in learnt]
     norm: Tensor = torch.linalg.vector_norm(torch.cat(rows))
-    nn.utils.clip_grads_with_norm_(learnt, most, norm)
+    if not norm <= most:  # also where it is no number
+        nn.utils.clip_grads_with_norm_(learnt, most, norm)
     return norm
 
 
