@@ -245,7 +245,7 @@ LENGTHS = [(1, 1), (3, 5), (16, 16), (7, 33), (33, 7), (40, 40), (64, 64), (130,
 def heads(length: int, size: int, seed: int) -> Tensor:
     """(B, T, H, D), as a linear map gives them."""
     x = drawn(2, length, 3, size, seed=seed).detach().to(HALF)
-    if not attending.attends(x, x, x):
+    if not attending.attends(x, x, x, None):
         pytest.skip("no kernel: this library does not multiply pairs of bfloat16")
     return x.requires_grad_()
 
@@ -424,7 +424,7 @@ def test_dropout_can_be_differentiated_twice_and_the_others_say_that_they_cannot
     for made in (
         activation.activated(drawn(5), "gelu-tanh", learns=True),
         softmax.weighed(drawn(1, 1, 2, 3), 1.0, None, False, 0.0),
-        *([attending.attended(pairs, pairs, pairs, 1.0, None, False, 0.0)] if attending.attends(*[pairs] * 3) else ()),
+        *([attending.attended(pairs, pairs, pairs, 1.0, None, False, 0.0)] if attending.attends(pairs, pairs, pairs, None) else ()),
     ):
         with pytest.raises(RuntimeError, match="no second derivative"):
             torch.autograd.grad(made.sum(), made.grad_fn.next_functions[0][0].variable, create_graph=True)

@@ -12,8 +12,12 @@ from glassformer.nn.kernels import first_derivative, has_kernels
 from glassformer.nn.softmax import done, scores_of
 
 
-def attends(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether there is a kernel for these: a processor that multiplies pairs of bfloat16, rows of whole steps."""
+def attends(q: Tensor, k: Tensor, v: Tensor, added: Tensor | None) -> bool:
+    """Whether there is a kernel for these: a processor that multiplies pairs of bfloat16, rows of whole steps, and
+    nothing added to scores that learns.
+    """
+    if added is not None and added.requires_grad:
+        return False
     pairs = {q.dtype, k.dtype, v.dtype} == {torch.bfloat16} and q.numel() * k.numel() > 0
     return pairs and has_kernels(q, k, v) and bool(loaded().learn_attends(q.shape[-1]))
 

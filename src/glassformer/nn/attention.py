@@ -78,15 +78,16 @@ def kind_of_scores(x: Tensor) -> torch.dtype:
     return x.dtype
 
 
-SEVERAL_CALLS = 512  # up to so many keys training in bfloat16 is quicker so, on a processor
+BY_KERNEL = 2048  # up to so many keys training in bfloat16 is quicker so, on a processor; the weights are kept
+SEVERAL_CALLS = 512  # and up to so many by several calls, where there is no kernel
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, scale: float) -> Tensor:
     """The whole of attention, as few calls as are quick; (B, H, Q, D).
 
     On a processor torch's one call has a backward pass that in bfloat16 takes up to eight times as long as in float32,
-    so several calls learn there from short texts, and from long ones it is given float32; and for a model that drops
-    weights it has nothing.
+    and for a model that drops weights it has nothing. So a kernel of ours learns there from texts that are not very long;
+    without it several calls do from short ones, and for long ones torch's is given float32.
     """
     if q.device.type != "cpu":
         return in_one_call(q, k, v, visible, dropout, scale)
@@ -96,8 +97,8 @@ def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, 
     learns = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad)
     with torch.autocast("cpu", enabled=False):
         added = None if visible.causal else visible.added_in(kind)
-        still = added is None or not added.requires_grad
-        if mixed and learns and still and attends(q, k, v):
+        short = dropout or k.shape[2] <= BY_KERNEL
+        if mixed and learns and short and attends(q, k, v, added):
             return attended(q, k, v, scale, added, visible.causal, dropout)
         if dropout or (narrow and learns):
             return weights_of(q.to(kind), k.to(kind), visible, dropout, scale) @ v.to(kind)
