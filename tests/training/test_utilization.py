@@ -59,14 +59,15 @@ def test_nothing_is_said_before_a_step_was_counted() -> None:
     assert Utilization(writer(), "float32").share(100, 1.0) is None
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("stack", ["encoder-decoder", "decoder"])
-def test_layers_computed_again_learn_the_same(stack: str) -> None:
-    """Dropout included, to the last bit."""
+def test_layers_computed_again_learn_the_same(stack: str, precision: str) -> None:
+    """Dropout included, to the last bit; also with heads as wide as attention's kernel asks for."""
     makes = {"encoder-decoder": toy_model, "decoder": writer}[stack]
     learnt = []
     for again in (False, True):
-        model = makes(dropout=0.3)
-        table = TrainingTable(max_steps=3, gradient_checkpointing=again)
+        model = makes(dropout=0.3, attention_dropout=0.1, d_model=64, heads=2)
+        table = TrainingTable(max_steps=3, gradient_checkpointing=again, precision=precision)
         list(train(model, toy_batches() if stack == "encoder-decoder" else Blocks(), table, seed=4))
         learnt.append(weights(model))
     assert all(torch.equal(learnt[1][name], value) for name, value in learnt[0].items())
