@@ -86,7 +86,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor, visible: Visibility, dropout: float, 
     """The whole of attention, as few calls as are quick; (B, H, Q, D).
 
     On a processor torch's one call has a backward pass that in bfloat16 takes up to eight times as long as in float32,
-    and for a model that drops weights it has nothing. So a kernel of ours learns there from texts that are not very long;
+    and for a model that drops weights it has nothing. So a kernel of ours learns there, except from very long texts;
     without it several calls do from short ones, and for long ones torch's is given float32.
     """
     if q.device.type != "cpu":
