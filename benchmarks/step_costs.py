@@ -4,9 +4,9 @@
 
 Prints milliseconds of attention in bfloat16, forward and backward, by our kernel, by several calls of torch's and by
 its one, of 2,048 tokens in texts of several lengths; nanoseconds a number of our dropout and gelu by tanh, forward and
-backward, and of torch's; and milliseconds of processor time a step of a small GPT-2 (4 layers of 192, 64 x 64 tokens, bfloat16) with
-its memory kept from step to step and handed back each time, for a small and a large vocabulary. Medians of the rounds,
-taken in turn.
+backward, and of torch's; and milliseconds of processor time a step of a small GPT-2 (4 layers of 192, 64 x 64 tokens,
+bfloat16) with its memory kept from step to step and handed back each time, for a small and a large vocabulary. Medians
+of the rounds, taken in turn.
 """
 
 import argparse
