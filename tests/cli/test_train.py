@@ -157,6 +157,17 @@ def test_one_line_of_the_recipe_can_be_changed(call: Call, tmp_path: Path, recip
     assert own.model.overrides["heads"] == 4
 
 
+def test_threads_are_a_line_of_the_recipe(call: Call, recipe: Path) -> None:
+    shown = call("train", str(recipe), "--show", "--set", "training.threads=2", "--threads", "1").out
+    assert Recipe.parse(shown).training.threads == 1
+
+
+def test_a_task_that_is_misspelt(call: Call, tmp_path: Path, data: Path) -> None:
+    result = call("train", "clasification", "--data", str(data), "--out", str(tmp_path / "run"))
+    assert_refused(result, "did you mean classification?")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

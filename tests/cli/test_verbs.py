@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,25 @@ def jsonl(path: Path, rows: list[dict[str, Any]]) -> str:
 
 def objects(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Put back how many threads torch may use."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_more_cores_are_used_than_the_user_says(
+    call: Call, folder: Any, tmp_path: Path, number: int, threads: None
+) -> None:
+    torch.set_num_threads(3 - number)
+    path = jsonl(tmp_path / "a.jsonl", [{"text": text} for text in TEXTS])
+    result = call("classify", "--input", path, "--model", folder("classify"), "--threads", str(number))
+    assert result.code == 0, result.err
+    assert torch.get_num_threads() == number
 
 
 # ------------------------------------------------------------------ the contract for programs

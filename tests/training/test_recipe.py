@@ -75,6 +75,8 @@ BROKEN = {
     "[decoding]\nnum_beams = 0": ("[decoding]: num_beams is 0", "1 or more"),
     "[tokenizer]\nkind = 'bep'": ('[tokenizer]: kind is "bep"', "'bpe'"),
     "[tokenizer]\nlowercase = 1": ("[tokenizer]: lowercase is 1", "true or false"),
+    "max_steps = 60": ("the top level of the recipe has no 'max_steps'", "did you mean training.max_steps?"),
+    "[model]\nmax_steps = 1": ("[model] has no 'max_steps'", "did you mean training.max_steps?"),
     "[data]\nxyzzy = 1": ("[data] has no 'xyzzy'", "train, dev, test"),
     "[data]\ntrain = [1, 2]": ("[data]: train is", "a text or a list, each a text"),
     "[model]\nstart = 'a'\nfamily = 'bert'": ("[model] has start and family", "give one of them"),

@@ -23,6 +23,7 @@ from glassformer.cli.options import (
     precision_option,
     shortlist_option,
     task_option,
+    threads_option,
     to_option,
 )
 from glassformer.cli.progress import Lines, counting, tell_skipped
@@ -87,6 +88,7 @@ ROWS = 30  # groups that are printed; the report has all of them
     help="Texts: by how many tokens the next window begins later. [default: the window]",
 )
 @device_option
+@threads_option
 @precision_option
 @reading_options
 def evaluate(

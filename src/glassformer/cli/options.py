@@ -40,8 +40,24 @@ LARGE = 500_000_000
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+def hold_to(_context: click.Context, _option: click.Parameter, threads: int | None) -> None:
+    """Let torch, and with it the kernels, use so many cores at most."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 device_option: Decorator = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, or auto: cuda where there is one."
+)
+threads_option: Decorator = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    expose_value=False,
+    callback=hold_to,
+    help="Cores to use at most. [default: all]",
 )
 overwrite_option: Decorator = click.option(
     "--overwrite", is_flag=True, help="Write into a folder that holds something, over files of the same names."

@@ -46,6 +46,7 @@ OFTEN = 10  # examples of a label beside which a single one of another is remark
 )
 @click.option("--show", is_flag=True, help="Print the whole recipe, what each line means beside it, and train nothing.")
 @device_option
+@click.option("--threads", type=click.IntRange(min=1), help="Cores to use at most: the recipe's training.threads.")
 def train(
     recipe: str,
     data: tuple[str, ...],
@@ -55,6 +56,7 @@ def train(
     seeds: str | None,
     show: bool,
     device: str,
+    threads: int | None,
 ) -> None:
     """Train a model by a recipe into a run folder.
 
@@ -68,6 +70,8 @@ def train(
     """
     from glassformer.training.recipe import Recipe
 
+    if threads is not None:
+        changes += (f"training.threads={threads}",)
     written = changed(Recipe.read(recipe), changes)
     if show:
         click.echo(written.to_toml(explained=True), nl=False)

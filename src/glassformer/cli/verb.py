@@ -17,7 +17,15 @@ from glassformer.cli.inputs import (
     json_option,
     read_inputs,
 )
-from glassformer.cli.options import DEFAULTS, Decorator, asked, device_option, model_option, precision_option
+from glassformer.cli.options import (
+    DEFAULTS,
+    Decorator,
+    asked,
+    device_option,
+    model_option,
+    precision_option,
+    threads_option,
+)
 
 if TYPE_CHECKING:
     from glassformer.tasks.model import Model
@@ -83,6 +91,7 @@ def verb(task: str, argument: str = "text", *, batch: int = 256) -> Decorator:
         json_option,
         batch_option(batch),
         device_option,
+        threads_option,
         precision_option,
     )
     names = ("name", "input_file", "form", "named", "as_json", "batch", "device", "precision")

@@ -273,9 +273,10 @@ class Recipe:
         try:
             text = file.read_text(encoding="utf-8")
         except OSError as error:
-            raise InputError(
-                f"{path}: {error.strerror}; expected a recipe, a TOML file, or one of {', '.join(known)}"
-            ) from error
+            near = difflib.get_close_matches(str(path), known, n=1)
+            expected = f"expected a recipe, a TOML file, or one of {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else expected
+            raise InputError(f"{path}: {error.strerror}; {hint}") from error
         except UnicodeDecodeError as error:
             raise InputError(
                 f"{path}: not UTF-8 text ({error.reason}); expected a recipe, a TOML file"
@@ -341,10 +342,12 @@ def _place(table: str) -> str:
 
 def _refuse_unknown(table: str, given: Mapping[str, Any], known: list[str]) -> None:
     for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known)}"
-            raise InputError(f"{_place(table)} has no {key!r}; {hint}")
+        if key in known:
+            continue
+        elsewhere = [f"{name}.{key}" if name else key for name, keys in descriptions().items() if key in keys]
+        near = elsewhere or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+        raise InputError(f"{_place(table)} has no {key!r}; {hint}")
 
 
 def _build(kind: type[T], table: str, values: Mapping[str, Any]) -> T:
