@@ -216,6 +216,38 @@ def test_a_token_at_its_place_in_the_output(kind: str) -> None:
     assert behind.scores[-1].texts[0].endswith("the dog")
 
 
+def test_without_a_position_it_is_where_the_model_gives_the_target_first() -> None:
+    model, text = shared("t5"), text_of("t5")
+    ids = model(text, max_new_tokens=8).ids
+    later = next(id for id in ids if id != ids[0])
+    place = ids.index(later)
+    rows = model.trace(text)["head.logits"].value[0]
+    found = attribute(model, text, target=later, method="saliency")
+    assert place > 0
+    assert found.number == pytest.approx(float(rows[place, later]), abs=1e-10)
+    assert found.about.endswith(f", as new token {place}")
+    never = next(id for id in range(len(ids) + 1) if id not in ids)
+    assert attribute(model, text, target=never, method="saliency").about.endswith(", as new token 0")
+
+    names, text = shared("electra"), text_of("electra")
+    labels = names.trace(text)["head.logits"].value[0, 1:-1].argmax(-1).tolist()
+    place = labels.index(0)
+    assert place > 0
+    found = attribute(names, text, target="O", method="saliency")
+    assert found.about == f"the logit of O at {text.split()[place]!r}"
+
+
+def test_a_word_of_several_tokens_is_asked_about_by_its_first_and_it_is_said() -> None:
+    model = shared("generation")
+    found = attribute(model, text_of("generation"), target="catalogue", against="dogs", method="saliency")
+    assert found.about == (
+        "the logit of ' cat', the first token of 'catalogue', minus that of ' dog', the first token of 'dogs', "
+        "as new token 0"
+    )
+    found = attribute(model, text_of("generation"), target="cat", written=" the big", method="saliency")
+    assert found.about == "the logit of 'cat'"
+
+
 def test_float64_computes_in_a_copy() -> None:
     model = model_of("classification", dtype="float32")
     text = text_of("classification")

@@ -60,6 +60,16 @@ def test_each_cell_is_one_edit(kind: str) -> None:
     assert found.facts["clean"] == pytest.approx(measured(model, clean, column, **asked), abs=1e-10)
 
 
+def test_both_texts_are_asked_about_the_same_new_token() -> None:
+    model, (clean, corrupt) = shared("t5"), texts("t5")
+    ids = model(clean, max_new_tokens=8).ids
+    place, later = next((place, id) for place, id in enumerate(ids) if id != ids[0])
+    found = patching(model, clean, corrupt, over="steps", target=later)
+    for text, name in ((clean, "clean"), (corrupt, "corrupt")):
+        there = attribute(model, text, method="rollout", target=later, position=place).number
+        assert found.facts[name] == pytest.approx(there, abs=1e-10)
+
+
 def trace_of(model: Model, question: Any) -> Any:
     trace = Trace()
     with torch.no_grad():

@@ -45,7 +45,8 @@ WHOLE = ("layers", "direct", "lens")  # these find more than a score for each to
 @click.option(
     "--position",
     type=click.IntRange(min=0),
-    help="Which new token, which word of a text with names, or which hidden word; the first is 0.",
+    help="Which new token, which word of a text with names, or which hidden word; the first is 0. [default: where the "
+    "model gives the target first, else the first]",
 )
 @click.option("--written", help="What stands before the token that is asked about, in place of the model's own.")
 @click.option("--step", help="Look within the model, at a step such as encoder.layers.3.feed_forward.active.")

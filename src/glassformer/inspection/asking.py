@@ -37,7 +37,7 @@ class Asked:
 
     target: Target = None  # None: the model's own
     against: str | int | None = None  # the answer that it is weighed against
-    position: int | None = None  # which new token, word or hidden word; None: the first (of names, the first name)
+    position: int | None = None  # which new token, word or hidden word; None: the target's first place, else the first
     written: str | None = None  # what stands before the token that is asked about, in place of the model's own
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ def classified(task: Classification, model: Transformer, text: Text, asked: Aske
 
 
 def tagged(task: Tagging, model: Transformer, text: Text, asked: Asked) -> Question:
-    """A label's logit at the first token of a word; where none is named, that of the first name."""
+    """A label's logit at the first token of a word: by default the first with this label, else of the first name."""
     plain = single(text, "names are found in")
     (whole,) = task.encoded([plain])
     encoding = windows(whole, model.config.limit)[0].encoding
@@ -105,7 +105,9 @@ def tagged(task: Tagging, model: Transformer, text: Text, asked: Asked) -> Quest
     places = [word.places[0] for word in found]
     if asked.position is None:
         labels = [task.labels[best(model, batch, place)] for place in places]
-        number = next((n for n, each in enumerate(labels) if each != OUTSIDE), 0)
+        wanted = None if asked.target is None else task.labels[label(asked.target, task.labels)]
+        named = next((n for n, each in enumerate(labels) if each != OUTSIDE), 0)
+        number = labels.index(wanted) if wanted in labels else named
     else:
         number = among(asked.position, len(places), "word")
     place = places[number]
@@ -160,13 +162,14 @@ def filled(task: Filling, model: Transformer, text: Text, asked: Asked) -> Quest
         batch=batch,
         sides=read_sides(model, text, encoding),
         terms=terms_of(place, column, against),
-        words=said_of(task.tokenizer, column, against),
+        words=said_of(task.tokenizer, asked, column, against),
     )
 
 
 def generated(task: Generation, model: Transformer, text: Text, asked: Asked) -> Question:
     """A token's logit behind the text and what the model wrote before it, or behind what is said to stand there."""
     (prompt,) = task.prompts([text], model.config)
+    number: int | None = None
     if asked.written is not None:
         (ids,) = task.prompts([f"{text}{asked.written}"], model.config)
         chosen = None
@@ -181,7 +184,8 @@ def generated(task: Generation, model: Transformer, text: Text, asked: Asked) ->
         batch=batch,
         sides=(written_side(task.tokenizer, ids),),
         terms=terms_of(len(ids) - 1, column, against),
-        words=said_of(task.tokenizer, column, against),
+        words=said_of(task.tokenizer, asked, column, against, number),
+        token=number,
     )
 
 
@@ -189,10 +193,12 @@ def rewritten(task: Rewriting, model: Transformer, text: Text, asked: Asked) -> 
     """A token's logit behind what was written before it."""
     plain = task.plain([text])[0]
     (source,) = task.sources([plain], model.config)
+    number: int | None = None
     if asked.written is not None:
         behind, chosen = task.tokenizer.ids([asked.written], special=False)[0], None
     else:
-        number, (answer,) = asked.position or 0, task.answer(model, [plain])
+        (answer,) = task.answer(model, [plain])
+        number = first_place(task.tokenizer, answer.ids, asked) if asked.position is None else asked.position
         among(number, len(answer.ids), "new token")
         behind, chosen = list(answer.ids[:number]), answer.ids[number]
     ids = [task.start, *behind]
@@ -202,7 +208,8 @@ def rewritten(task: Rewriting, model: Transformer, text: Text, asked: Asked) -> 
         batch=batch,
         sides=(source_side(task, plain, source), written_side(task.tokenizer, ids)),
         terms=terms_of(len(ids) - 1, column, against),
-        words=said_of(task.tokenizer, column, against),
+        words=said_of(task.tokenizer, asked, column, against, number),
+        token=number,
     )
 
 
@@ -252,22 +259,41 @@ def tokens_asked(
     return column, None if asked.against is None else token_of(tokenizer, asked.against)
 
 
+def first_place(tokenizer: Tokenizer, ids: Sequence[int], asked: Asked) -> int:
+    """Where the target stands first in a text, or its beginning."""
+    if asked.target is None or isinstance(asked.target, Number):
+        return 0
+    id = token_of(tokenizer, asked.target)
+    return ids.index(id) if id in ids else 0
+
+
 def token_of(tokenizer: Tokenizer, word: str | int) -> int:
     """A token's number: by itself, by its name in the vocabulary, or the first of those that spell a word."""
+    return spelling(tokenizer, word)[0]
+
+
+def spelling(tokenizer: Tokenizer, word: str | int) -> Sequence[int]:
+    """The tokens of a word, or the one that is named."""
     if isinstance(word, int):
-        return among(word, tokenizer.vocab_size, "token")
+        return (among(word, tokenizer.vocab_size, "token"),)
     known = tokenizer.id(word)
     if known is not None:
-        return known
+        return (known,)
     spelt = [ids for ids in tokenizer.ids([f" {word}", word], special=False) if ids]
     if not spelt or spelt[0][0] == tokenizer.unk_id:
         raise InputError(f"{word!r} has no token in this model's vocabulary; name another word")
-    return min(spelt, key=len)[0]
+    return min(spelt, key=len)
 
 
-def said_of(tokenizer: Tokenizer, column: int, against: int | None) -> str:
-    """Tokens in words."""
-    return said(shown(tokenizer, column), None if against is None else shown(tokenizer, against))
+def said_of(tokenizer: Tokenizer, asked: Asked, column: int, against: int | None, number: int | None = None) -> str:
+    """Tokens in words, what was asked for beside those that only begin it, and which new token is meant."""
+
+    def told(id: int, word: object) -> str:
+        begins = isinstance(word, str) and len(spelling(tokenizer, word)) > 1
+        return f"{shown(tokenizer, id)}, the first token of {word!r}," if begins else shown(tokenizer, id)
+
+    words = said(told(column, asked.target), None if against is None else told(against, asked.against))
+    return words.removesuffix(",") if number is None else f"{words.removesuffix(',')}, as new token {number}"
 
 
 def shown(tokenizer: Tokenizer, id: int) -> str:

@@ -83,8 +83,9 @@ def attribute(
 
     `target` is the answer: a label; for names the label of word number `position`; "start", "end" or a piece of the
     context; a word for the hidden word number `position`; a token as new token number `position`, or behind the text
-    `written` in place of the model's own. Without one it is the model's own answer. `against` asks why not another: the
-    difference of both logits. A Number asks about any number of a step.
+    `written` in place of the model's own. Without one it is the model's own answer. Without a position it is where the
+    model gives the target first, else the first there is. `against` asks why not another: the difference of both
+    logits. A Number asks about any number of a step.
 
     Methods at the embedding: saliency, input-x-gradient, integrated-gradients, occlusion, rollout; at a `step` within:
     layer-integrated-gradients, conductance, and also saliency and input-x-gradient. In `float64` a copy computes.

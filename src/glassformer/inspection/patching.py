@@ -103,7 +103,9 @@ def check(over: str, measure: str, direct: bool) -> None:
 
 
 def as_asked(question: Question, asked: Asked) -> Asked:
-    """The same question of another text: what the model answered to the first is the target."""
+    """The same question of another text: what the model answered to the first is the target, at the same place."""
+    if asked.position is None:
+        asked = replace(asked, position=question.token)
     if asked.target is not None or not question.terms:
         return asked
     if question.terms[0].position is not None and len(question.terms) == 2 and not question.contrast:

@@ -49,6 +49,7 @@ class Question:
     terms: tuple[Term, ...]
     words: str  # the number in words, such as: the logit of 'sat'
     number: Number | None = None
+    token: int | None = None  # which of the tokens that the model wrote, the first is 0; None: none of them
 
     @property
     def read(self) -> str:
