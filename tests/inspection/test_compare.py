@@ -91,6 +91,10 @@ def test_nothing_has_no_direction() -> None:
     assert compare(nothing, one).as_dict()["differences"][0]["relative"] is None
     equal = compare(one, one)
     assert all(each.largest == 0.0 and each.relative == 0.0 for each in equal.differences)
+    assert str(equal).splitlines()[-1] == "{0} steps in both, {0} of them equal".format(len(equal.differences))
+    (row,) = (line for line in str(compare(nothing, one)).splitlines() if "layers.1.feed_forward.output" in line)
+    assert row.split()[1] == "inf"
+    assert len(row.split()) == 3
 
 
 def test_writers_are_aligned_on_both_sides() -> None:

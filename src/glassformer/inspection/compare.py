@@ -82,17 +82,22 @@ class Comparison:
             if one != two or both != one:
                 lines.append(f"{side}: {one} and {two} tokens, of which {both} are held against each other")
         equal = sum(each.largest == 0.0 for each in self.differences)
-        lines.append(f"{len(self.differences)} steps in both, {equal} of them equal")
+        count = len(self.differences)
+        lines.append(f"{count} step{'s' * (count != 1)} in both, {equal} of them equal")
         lines += [f"{name} has shape {one} in the first and {two} in the second" for name, one, two in self.unlike[:3]]
         if len(self.unlike) > 3:
             lines.append(f"... and {len(self.unlike) - 3} more of different shapes")
         for names, which in ((self.only_first, "first"), (self.only_second, "second")):
             if names:
-                lines.append(f"only in the {which}: {len(names)} steps, such as {names[0]}")
-        shown = self.differences[:20]
-        wide = max((len(each.step) for each in shown), default=4)
+                lines.append(f"only in the {which}: {len(names)} step{'s' * (len(names) != 1)}, such as {names[0]}")
+        shown = [each for each in self.differences if each.largest][:20]
+        if not shown:
+            return "\n".join(lines)
+        wide = max(len(each.step) for each in shown)
         lines.append(f"{'step':<{wide}}  relative   largest   cosine")
-        lines += [f"{e.step:<{wide}}  {e.relative:8.4f}  {e.largest:8.2e}  {e.cosine:7.4f}" for e in shown]
+        for each in shown:
+            cosine = "" if math.isnan(each.cosine) else f"{each.cosine:7.4f}"
+            lines.append(f"{each.step:<{wide}}  {each.relative:8.4f}  {each.largest:8.2e}  {cosine}".rstrip())
         return "\n".join(lines)
 
 
