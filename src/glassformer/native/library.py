@@ -124,6 +124,24 @@ class Mix(Structure):
     ]
 
 
+class Adam(Structure):
+    """The factors of a step of AdamW."""
+
+    _fields_ = [
+        (name, c_float)
+        for name in ("decay", "new_mean", "old_square", "new_square", "root_left", "eps", "rate")
+    ]
+
+
+class Table(Structure):
+    """A table that learns, its moments, and the rows that have a gradient."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("rows", "size", "count")),
+        *((name, c_void_p) for name in ("ids", "gradient", "values", "mean", "square", "moved")),
+    ]
+
+
 SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: what it gives, what it takes
     "linear_new": (c_void_p, [c_int64, c_int64, c_int64, c_void_p, c_void_p]),
     "linear_free": (None, [c_void_p]),
@@ -155,6 +173,7 @@ SIGNATURES: Mapping[str, tuple[Any, Sequence[Any]]] = {  # of every function: wh
     "learn_attention_width": (c_int64, [c_int64]),
     "learn_attend": (c_int64, [POINTER(Fate), POINTER(Scores), POINTER(Mix), c_int64]),
     "learn_attend_back": (c_int64, [POINTER(Fate), POINTER(Scores), POINTER(Mix), POINTER(Mix), c_int64]),
+    "learn_step_table": (c_int64, [POINTER(Adam), POINTER(Table), c_int64]),
     "parcels_run": (c_int64, [c_void_p, c_int64, c_int64]),
     "activation_run": (c_int64, [c_int64, c_void_p, c_void_p, c_int64]),
 }

@@ -20,7 +20,13 @@ from glassformer.training.checkpoint import Save, average_weights, holding, load
 from glassformer.training.compiling import attention_without_plans, compiler, is_compiled
 from glassformer.training.loss import Loss, Objective, TokenLoss
 from glassformer.training.memory import kept_memory
-from glassformer.training.optimizer import clip_gradient, load_optimizer, make_optimizer, optimizer_tensors
+from glassformer.training.optimizer import (
+    AdamW,
+    clip_gradient,
+    load_optimizer,
+    make_optimizer,
+    optimizer_tensors,
+)
 from glassformer.training.precision import chosen
 from glassformer.training.progress import Progress, Window
 from glassformer.training.random_state import random_state, set_random_state
@@ -28,6 +34,7 @@ from glassformer.training.recipe import TrainingTable
 from glassformer.training.record import Record
 from glassformer.training.run_folder import Checkpoint, RunFolder
 from glassformer.training.schedule import Schedule
+from glassformer.training.tables import by_rows, tables_of
 from glassformer.training.utilization import Utilization, ids
 
 LOG = logging.getLogger(__name__)
@@ -56,7 +63,7 @@ def train(
     folder: RunFolder | None = None,
     save: Save | None = None,
     clock: Callable[[], float] = time.monotonic,
-    optimizer: torch.optim.AdamW | None = None,
+    optimizer: AdamW | None = None,
 ) -> Iterator[Record]:
     """Train `model` in place and yield records; with a folder that holds a checkpoint, go on from it.
 
@@ -96,11 +103,12 @@ class _Run:
     folder: RunFolder | None
     save: Save | None
     clock: Callable[[], float]
-    optimizer: torch.optim.AdamW
+    optimizer: AdamW
 
     def __post_init__(self) -> None:
         self.device = next(self.model.parameters()).device
         self.parameters = [each for each in self.model.parameters() if each.requires_grad]
+        self.tables = tables_of(self.model)
         self.schedule = Schedule.of(self.training)
         self.precision = chosen(self.training.precision, self.device)
         self.utilization = Utilization(self.model, self.precision)
@@ -257,7 +265,7 @@ class _Run:
     def _add_gradients(self, group: list[Batch], labels: int) -> None:
         for batch in group:
             self.model.compile_layers(self.compiled and self.utilization.for_each is not None)
-            with self._precision(), self.utilization.counted(batch):
+            with self._precision(), by_rows(self.tables), self.utilization.counted(batch):
                 loss: Loss = self.objective(self.model, batch.to(self.device))
             (loss.total / labels).backward()  # type: ignore[no-untyped-call]
             self.sums[0] += loss.total.detach()

@@ -20,7 +20,7 @@ from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons import LESSONS
 from glassformer.training.lessons.lesson import OPTIONAL, Lesson
 from glassformer.training.loop import Batches, train
-from glassformer.training.optimizer import make_optimizer
+from glassformer.training.optimizer import AdamW, make_optimizer
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.roles import locate
@@ -54,13 +54,13 @@ class Prepared:
         """The transformer that learns."""
         return self.checkpoint.transformer
 
-    def optimizer(self) -> torch.optim.AdamW:
+    def optimizer(self) -> AdamW:
         """What moves the weights, for those who want to look at its moments while it does."""
         recipe = self.recipe
         return make_optimizer(self.model, recipe.training, rates(self.model, recipe.tuning, recipe.training))
 
     def records(
-        self, clock: Callable[[], float] = time.monotonic, optimizer: torch.optim.AdamW | None = None
+        self, clock: Callable[[], float] = time.monotonic, optimizer: AdamW | None = None
     ) -> Iterator[Record]:
         """Train, and yield a record now and then; at the end the test files are scored with the best weights."""
         recipe, dev = self.recipe, self.examples.get("dev")

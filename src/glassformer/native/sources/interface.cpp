@@ -187,6 +187,10 @@ int64_t learn_attend_back(const Fate* fate, const Scores* scores, const Mix* mix
     return guarded([&] { attend_back(*scores, *mix, *gradients, *fate, int(threads)); });
 }
 
+int64_t learn_step_table(const Adam* adam, const Table* table, int64_t threads) {
+    return guarded([&] { step_table(*adam, *table, int(threads)); });
+}
+
 int64_t parcels_run(const int64_t* lengths, int64_t rows, int64_t threads) {  // for the tests
     return parcels(lengths, rows, threads);
 }

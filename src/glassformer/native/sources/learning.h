@@ -1,4 +1,5 @@
-// What training computes besides products: gelu by tanh, dropout, the weights of attention, forwards and backwards.
+// What training computes besides products: gelu by tanh, dropout, the weights of attention, forwards and backwards; and
+// the steps of tables.
 //
 // Each is one pass over memory. Whether a number is dropped is a function of a seed and of its place alone, so that the
 // way back draws the same fates anew and nothing of them is kept.
@@ -82,5 +83,24 @@ void attend(const Scores& scores, const Mix& mix, const Fate& fate, int threads)
 // The way back: from the gradient with respect to what was mixed, which `gradients` brings, to those with respect to
 // queries, keys and values.
 void attend_back(const Scores& scores, const Mix& mix, const Mix& gradients, const Fate& fate, int threads);
+
+// A step of AdamW (Loshchilov and Hutter 2019), by its factors: what is left of a value; how much of a gradient comes into
+// its mean; how much of the mean square stays and how much of a square comes in; what makes up, in its root, for the start
+// at zero; what keeps the division finite; how far to go.
+struct Adam {
+    float decay, new_mean, old_square, new_square, root_left, eps, rate;
+};
+
+// A table (rows, size) and its moments, of which `count` rows, `ids` in order, have a gradient. `moved`: 1 for the rows
+// whose moments are not zero. All others only decay, and their moments are not read.
+struct Table {
+    int64_t rows, size, count;
+    const int64_t* ids;
+    const float* gradient;
+    float *values, *mean, *square;
+    uint8_t* moved;
+};
+
+void step_table(const Adam& adam, const Table& table, int threads);
 
 }  // namespace glassformer

@@ -61,6 +61,17 @@ inline Floats over(Floats a, Floats b) {
 #endif
 }
 
+inline Floats root(Floats v) {
+#ifdef __AVX512F__
+    return (Floats)_mm512_sqrt_ps((__m512)v);
+#else
+    __m256 halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    for (__m256& half : halves) half = _mm256_sqrt_ps(half);
+    return load<Floats>(halves);
+#endif
+}
+
 // A bit for each number that is not at most `low`: that is above it, or no number.
 inline uint32_t above(Floats v, float low) {
 #ifdef __AVX512F__
