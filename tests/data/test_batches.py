@@ -137,6 +137,26 @@ def test_pairs_that_are_written_anew_come_in_the_same_batches() -> None:
         assert all(map(same, batches.epoch(1, start=start), whole[start:]))
 
 
+def test_a_pair_that_comes_out_too_long_stays_as_it_is() -> None:
+    data = examples(50)
+
+    def drawn(number: int, random: np.random.Generator) -> tuple[list[int], list[int]]:
+        source, target = data[number]
+        return ([*source, 7], target) if number % 2 else (source, [*target, 7])
+
+    longest = max(max(len(source), len(target) + 1) for source, target in data)
+    batches = VariedBatches(
+        data, drawn, longest=longest, seed=0, tokens=100, pad_id=PAD, bos_id=BOS, eos_id=EOS
+    )
+    found = counted(list(itertools.chain(*map(pairs, batches.epoch(0)))))
+    expected = []
+    for number, pair in enumerate(data):
+        source, target = drawn(number, np.random.default_rng())
+        expected.append(pair if max(len(source), len(target) + 1) > longest else (source, target))
+    assert found == counted([(list(source), list(target)) for source, target in expected])
+    assert any(list(map(list, each)) == list(map(list, pair)) for each, pair in zip(expected, data, strict=True))
+
+
 def test_without_a_seed_the_shortest_come_first() -> None:
     widths = [
         batch.source.shape[1] for batch in make(examples(300), seed=None).epoch(0) if batch.source is not None

@@ -443,6 +443,13 @@ def test_tags_by_number(put: Put) -> None:
         read_examples("tags", path)
 
 
+def test_tags_by_number_in_a_text_file(put: Put) -> None:
+    path = put("a.conll", "Ann\t1\nsings\t0\n\na\t3\n\nLee\tB-ORG\n")
+    found = read_examples("tags", path, Reading(labels=("O", "B-PER", "I-PER")))
+    assert [each.tags for each in found.examples] == [("B-PER", "O"), ("B-ORG",)]
+    assert found.skipped[0].reason == "its label '3' is none of the 3 of the labels given"
+
+
 @pytest.mark.parametrize(
     ("words", "tags", "reason"),
     [

@@ -1,6 +1,7 @@
 """Every task learns from a handful of examples, is saved, opened, asked, and goes on after a kill to the same bits."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ import torch
 
 import glassformer as gf
 from glassformer import adapters
+from glassformer.data.batch import IGNORE
 from glassformer.data.examples import LabelledText, Pair
+from glassformer.data.readers import read_examples
 from glassformer.errors import InputError
-from glassformer.evaluation import summarization
+from glassformer.evaluation import answering, summarization
+from glassformer.evaluation.score import perplexity
+from glassformer.nn.heads import guess_of
 from glassformer.pretrained import load_transformer
 from glassformer.training.checkpoint import read_tensors
 from glassformer.training.lessons.classification import ClassificationLesson
@@ -164,7 +169,7 @@ def test_a_task_is_learnt_from_nothing(name: str, data: Path, tmp_path: Path) ->
     _, last = evaluations(records)
     losses = [each.loss for each in records if each.kind == "train" and each.loss is not None]
     assert losses[-1] < losses[0]
-    assert set(last) <= set(prepared.lesson.figures)
+    assert set(last) <= {*prepared.lesson.figures, "best_threshold"}
     assert recipe.training.metric.lower() in {figure.lower() for figure in last}
     assert type(gf.load(tmp_path / "run" / "best").task).__name__ in ANSWERS
     for each, parameter in gf.load(tmp_path / "run" / "last").transformer.named_parameters():
@@ -475,7 +480,7 @@ def test_a_model_with_two_vocabularies_keeps_both(data: Path, tmp_path: Path) ->
     """The worked example reads English words and writes French ones."""
     (data / "train.tsv").write_text("I love data science\tj' aime la science\nI love science\tj' aime la science\n")
     values = recipe_of("translation", max_steps=2, evaluate_every=2).to_dict()
-    recipe = Recipe.from_dict({**values, "model": {"start": "worked-example"}, "decoding": {}})
+    recipe = Recipe.from_dict({**values, "model": {"start": "worked-example"}, "decoding": {}, "tokenizer": {}})
     list(run_recipe(recipe, [str(data)], tmp_path / "run"))
     made = gf.load(tmp_path / "run" / "best")
     assert made.source_tokenizer is not None
@@ -493,6 +498,15 @@ def test_a_model_with_two_vocabularies_keeps_both(data: Path, tmp_path: Path) ->
         ("classification", "data", {"target_language": "fr"}, "asks for a text that is written from another"),
         ("masking", "pretraining", {"context": 2}, "context is 2, which the tokens around a text fill; expected 3"),
         ("translation", "data", {"target_language": "fr"}, "this model has one pair of languages only"),
+        ("masking", "pretraining", {"context": 65}, "context is 65, but the model has 64 positions; lower it, or"),
+        ("generation", "pretraining", {"context": 65}, "context is 65, but the model has 64 positions"),
+        ("denoising", "pretraining", {"context": 65}, "context is 65, but the model has 64 positions"),
+        ("answering", "training", {"metric": "best_f1"}, "such dev examples are measured by one of loss, nll, exact_"),
+        ("no answer", "training", {"metric": "best_threshold"}, "this answering is measured by one of loss"),
+        ("classification", "pretraining", {"next_sentence": True}, "next_sentence is True, which says nothing to clas"),
+        ("generation", "pretraining", {"mask_share": 0.3}, "mask_share is 0.3, which says nothing to generation"),
+        ("tagging", "decoding", {"num_beams": 9}, "num_beams is 9, but tagging writes no text; leave it out"),
+        ("translation", "tokenizer", {"use": "worked-example"}, "vocab_size is 60, but worked-example brings a tok"),
     ],
 )
 def test_what_cannot_be_is_told_before_the_first_step(
@@ -527,6 +541,148 @@ def test_a_run_that_goes_on_knows_when_there_was_no_answer(data: Path, tmp_path:
     assert json.loads(file.read_text()) == first
 
 
+def test_what_is_tested_is_what_is_published(data: Path, tmp_path: Path) -> None:
+    write(data, "no answer")
+    whole = recipe_of("no answer").to_dict()
+    recipe = Recipe.from_dict({**whole, "data": {**whole["data"], "test": "train.jsonl"}})
+    *_, tested = run_recipe(recipe, [str(data)], tmp_path / "run")
+    model = gf.load(tmp_path / "run" / "best")
+    assert model.task.search.threshold != 0.0
+    assert model.task.no_answer
+    questions = read_examples("questions", str(data / "train.jsonl"), recipe.data).examples
+    found = answering.evaluate(model.task, model.transformer, questions)
+    assert tested.kind == "test"
+    assert {name: tested.metrics[name] for name in found} == pytest.approx(found)
+
+
+def test_whether_there_may_be_no_answer_is_said_by_what_is_learnt(data: Path, tmp_path: Path) -> None:
+    write(data, "answering")
+    (data / "dev.jsonl").write_text(asked(unanswered=True))
+    whole = recipe_of("answering").to_dict()
+    recipe = Recipe.from_dict({**whole, "data": {**whole["data"], "dev": "dev.jsonl"}})
+    (metrics, *_) = evaluations(list(run_recipe(recipe, [str(data)], tmp_path / "run")))
+    assert metrics["unanswerable_accuracy"] == 0.0, "it has never learnt to say so"
+    assert not gf.load(tmp_path / "run" / "best").task.no_answer
+
+
+@pytest.mark.parametrize("change", ["labels", "texts", "more"])
+def test_a_run_goes_on_with_its_own_data_only(change: str, data: Path, tmp_path: Path) -> None:
+    write(data, "classification")
+    recipe = recipe_of("classification")
+    records = run_recipe(recipe, [str(data)], tmp_path / "run")
+    for record in records:
+        if record.kind == "checkpoint":
+            break
+    records.close()
+    text = labelled()
+    other = {
+        "labels": text.replace("\tyes", "\tup"),
+        "texts": text.replace("good", "fair"),
+        "more": text + "a fine film\tyes\n",
+    }
+    (data / "train.tsv").write_text(other[change], "utf-8")
+    said = {"labels": "labels", "texts": r"\[sha256\] dev", "more": r"\[examples\] dev = 32"}[change]
+    with pytest.raises(InputError, match=f"ran with {said}.*, the given data says .*; resume with the run's own data"):
+        prepare(recipe, [str(data)], tmp_path / "run", resume=True)
+    (data / "train.tsv").write_text(text, "utf-8")
+    *_, last = run_recipe(recipe, [str(data)], tmp_path / "run", resume=True)
+    assert last.step == 30
+
+
+def test_gaps_need_marks_in_the_vocabulary(data: Path, tmp_path: Path) -> None:
+    write(data, "infilling")
+    list(run_recipe(recipe_of("infilling"), [str(data)], tmp_path / "first"))
+    values = recipe_of("denoising").to_dict()
+    start = {"start": str(tmp_path / "first" / "best")}
+    recipe = Recipe.from_dict({**values, "model": start, "tokenizer": {}})
+    with pytest.raises(InputError, match="has no <extra_id_0> token; give another model .*corruption = 'infilling'"):
+        prepare(recipe, [str(data)], tmp_path / "second")
+
+
+def test_varied_cuts_stay_within_the_model(data: Path, tmp_path: Path) -> None:
+    write(data, "varied cuts")
+    whole = recipe_of("varied cuts", bpe_dropout_source=0.9, bpe_dropout_target=0.9).to_dict()
+    model = {**whole["model"], "positions": "learned", "max_positions": 8}
+    *_, last = run_recipe(Recipe.from_dict({**whole, "model": model}), [str(data)], tmp_path / "run")
+    assert last.step == 30
+
+
+def test_found_tokens_are_told_in_percent(data: Path, tmp_path: Path) -> None:
+    write(data, "neighbours")
+    prepared = prepare(recipe_of("neighbours"), [str(data)], tmp_path / "run")
+    prepared.model.eval()
+    found = hidden = guessed = pairs = 0
+    for batch in prepared.lesson.batches(prepared.model, prepared.examples["dev"], seed=None).epoch(0):
+        rows = prepared.model.body(**batch.inputs())
+        asked_for = batch.labels != IGNORE
+        found += int((prepared.model.head(rows).argmax(-1) == batch.labels)[asked_for].sum())
+        hidden += int(asked_for.sum())
+        guess = guess_of(prepared.model.head)(rows, batch.source_mask).argmax(-1)
+        guessed, pairs = guessed + int((guess == batch.follows).sum()), pairs + len(guess)
+    measured = prepared.lesson.measure(prepared.model, prepared.examples["dev"])
+    assert measured == pytest.approx({
+        "accuracy": 100 * found / hidden, "next_sentence_accuracy": 100 * guessed / pairs,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["generation", "masking", "denoising"])
+def test_a_model_that_is_far_off_has_a_perplexity_too(name: str, data: Path, tmp_path: Path) -> None:
+    write(data, name)
+    prepared = prepare(recipe_of(name), [str(data)], tmp_path / "run")
+    with torch.no_grad():
+        for parameter in prepared.model.parameters():
+            parameter *= 1e4
+    metrics = prepared.lesson.evaluate(prepared.model.eval(), prepared.examples["dev"])
+    assert metrics["nll"] > 1000
+    assert metrics["perplexity"] == perplexity(metrics["nll"]) == math.exp(700)
+
+
+def test_a_fine_tuned_writer_is_measured_in_its_own_case(data: Path, tmp_path: Path) -> None:
+    (data / "train.tsv").write_text(pairs().upper(), "utf-8")
+    whole = recipe_of("translation").to_dict()
+    scores = []
+    for name, tokenizer in (("small", {**whole["tokenizer"], "lowercase": True}), ("large", whole["tokenizer"])):
+        first = Recipe.from_dict({**whole, "tokenizer": tokenizer})
+        list(run_recipe(first, [str(data)], tmp_path / name))
+        going = Recipe.from_dict({**whole, "tokenizer": {}, "model": {"start": str(tmp_path / name / "last")}})
+        scores.append(evaluations(list(run_recipe(going, [str(data)], tmp_path / f"{name}-on")))[-1]["chrf"])
+    assert min(scores) > 10
+
+
+def test_threads_are_the_recipe_s_in_python_too(data: Path, tmp_path: Path) -> None:
+    write(data, "classification")
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        prepare(recipe_of("classification", threads=2), [str(data)], tmp_path / "run")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def without_dev(table: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in table.items() if name != "dev"}
+
+
+@pytest.mark.parametrize("place", range(0, 32, 5))
+def test_no_label_is_held_out_whole(place: int, data: Path, tmp_path: Path) -> None:
+    rows = labelled().splitlines()
+    (data / "train.tsv").write_text("\n".join([*rows[: place + 1], "so so\tmeh", *rows[place + 1 :]]) + "\n", "utf-8")
+    whole = recipe_of("classification").to_dict()
+    recipe = Recipe.from_dict({**whole, "data": {**without_dev(whole["data"]), "held_out": 0.5}})
+    prepared = prepare(recipe, [str(data)], tmp_path / "run")
+    assert any(each.labels == ("meh",) for each in prepared.examples["train"])
+    assert len(prepared.examples["dev"]) > 10
+
+
+def test_where_each_label_is_given_once_none_can_be_held_out(data: Path, tmp_path: Path) -> None:
+    (data / "train.tsv").write_text("text\tlabel\nso\ta\nand so\tb\non\tc\n")
+    whole = recipe_of("classification").to_dict()
+    recipe = Recipe.from_dict({**whole, "data": {**without_dev(whole["data"]), "held_out": 0.5}})
+    with pytest.raises(InputError, match="of 3 examples none can be held out"):
+        prepare(recipe, [str(data)], tmp_path / "run")
+
+
 def test_a_writer_is_measured_by_its_own_search(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -534,7 +690,7 @@ def test_a_writer_is_measured_by_its_own_search(
     list(run_recipe(recipe_of("summarization"), [str(data)], tmp_path / "first"))
     values = recipe_of("summarization").to_dict()
     start = {"start": str(tmp_path / "first" / "best")}
-    going = Recipe.from_dict({**values, "model": start, "decoding": {}})
+    going = Recipe.from_dict({**values, "model": start, "decoding": {}, "tokenizer": {}})
     made = prepare(going, [str(data)], tmp_path / "second")
     beams = []
 

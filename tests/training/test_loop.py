@@ -89,6 +89,27 @@ def test_clipping_limits_the_gradient_and_reports_its_length() -> None:
     assert free.gradient_norm == clipped.gradient_norm > 0.01
 
 
+def test_a_clipped_gradient_moves_the_weights_less() -> None:
+    ends = []
+    for clip in (0.0, 1e-4):
+        model = toy_model()
+        before = {name: value.clone() for name, value in weights(model).items()}
+        list(train(model, toy_batches(), TrainingTable(max_steps=3, warmup_steps=0, eps=1.0, clip_norm=clip)))
+        ends.append(sum(float((value - before[name]).abs().sum()) for name, value in weights(model).items()))
+    assert 0 < ends[1] < 0.01 * ends[0]
+
+
+def test_what_is_drawn_between_two_records_changes_nothing() -> None:
+    ends = []
+    for drawn in (0, 7):
+        model = toy_model(dropout=0.3)
+        for _ in train(model, toy_batches(), TrainingTable(max_steps=6, log_every=2)):
+            torch.rand(drawn)
+            model.eval()
+        ends.append(weights(model))
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
 @pytest.mark.usefixtures("both_ways_to_learn")
 def test_a_copying_task_is_learnt() -> None:
     model = toy_model(d_model=32, d_ff=64, dropout=0.0)

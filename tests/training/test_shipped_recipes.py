@@ -49,7 +49,7 @@ def test_it_trains_on_a_file(task: str, tmp_path: Path) -> None:
 
 def test_a_name_that_no_recipe_has_is_told_which_there_are() -> None:
     with pytest.raises(InputError, match="expected a recipe, a TOML file, or one of answering, classification"):
-        Recipe.read("clasification")
+        Recipe.read("xyzzy")
 
 
 def test_precision_is_chosen_by_the_device() -> None:

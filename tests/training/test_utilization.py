@@ -9,9 +9,9 @@ from glassformer.data.batch import Batch
 from glassformer.model import Transformer
 from glassformer.training.checkpoint import weights
 from glassformer.training.loop import train
-from glassformer.training.loss import TokenLoss
+from glassformer.training.loss import TokenLoss, words_cross_entropy
 from glassformer.training.recipe import TrainingTable
-from glassformer.training.utilization import Utilization, peak
+from glassformer.training.utilization import Products, Utilization, peak
 
 from .toy import toy_batches, toy_model
 
@@ -40,6 +40,18 @@ def test_the_operations_of_a_step_are_those_of_its_products() -> None:
     assert meter.for_each == pytest.approx(3 * 2 * (maps + scores))
     share = meter.share(read=1000, seconds=0.5)
     assert share == pytest.approx(meter.for_each * 2000 / peak(CPU, "float32", torch.get_num_threads()))
+
+
+def test_the_product_with_the_vocabulary_counts_wherever_it_is_made() -> None:
+    """On a GPU it is made by the loss."""
+    model, rows = writer(dropout=0.0), torch.randn(5, 16)
+    counted = []
+    for made in (model.head, lambda x: words_cross_entropy(model.head, x, torch.arange(5), 0.1, compile_it=False)):
+        products = Products()
+        with products.of(model):
+            made(rows)
+        counted.append(products.operations)
+    assert counted == [2 * 5 * 16 * 12] * 2
 
 
 def test_weights_that_do_not_learn_need_no_gradient() -> None:

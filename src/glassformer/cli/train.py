@@ -96,12 +96,8 @@ def run_one(
     recipe: "Recipe", data: tuple[str, ...], out: str, resume: bool, device: str, *, compared: bool = False
 ) -> None:
     """One run, from its files to its last record; of one that is compared with others figures are needed."""
-    import torch
-
     from glassformer.training.run import prepare
 
-    if recipe.training.threads:
-        torch.set_num_threads(recipe.training.threads)
     with progress() as shown, hint_when_interrupted(shown, out):
         shown.doing(f"reading {', '.join(data)}")
         prepared = prepare(recipe, data, out, resume=resume, device=chosen_device(device))

@@ -153,7 +153,8 @@ class VariedBatches(TokenBatches):
     """Pairs that are written in another way each time, such as by BPE-dropout.
 
     `drawn` writes one of them, by its number. The lengths that count are those of `pairs`: a batch may hold somewhat
-    more tokens than are asked for. Each batch has random numbers of its own, so that an epoch can be entered anywhere.
+    more tokens than are asked for. A pair of which one side comes out longer than `longest` stays as it is in `pairs`.
+    Each batch has random numbers of its own, so that an epoch can be entered anywhere.
     """
 
     def __init__(
@@ -162,17 +163,25 @@ class VariedBatches(TokenBatches):
         drawn: Callable[[int, np.random.Generator], Pair],
         *,
         seed: int,
+        longest: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(pairs, seed=seed, **options)
-        self.drawn, self.varied_by = drawn, seed
+        self.drawn, self.varied_by, self.longest = drawn, seed, longest
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from batch `start` on."""
         for place, chosen in enumerate(self.plan(number)[start:], start):
             random = np.random.default_rng([self.varied_by, number, place])
-            sources, targets = zip(*(self.drawn(each, random) for each in chosen.tolist()), strict=True)
+            sources, targets = zip(*(self.varied(each, random) for each in chosen.tolist()), strict=True)
             yield self.padded(Ragged(sources), Ragged(targets), np.arange(len(chosen)))
+
+    def varied(self, number: int, random: np.random.Generator) -> Pair:
+        """A pair as it is written this time."""
+        source, target = self.drawn(number, random)
+        if self.longest is not None and max(len(source), len(target) + 1) > self.longest:
+            return self.sources.sequence(number), self.targets.sequence(number)
+        return source, target
 
 
 class Ragged:
@@ -183,6 +192,12 @@ class Ragged:
         self.starts: Numbers = np.concatenate([np.zeros(1, np.int64), self.lengths.cumsum()])[:-1]
         flat = (number for sequence in sequences for number in sequence)
         self.flat: Numbers = np.fromiter(flat, dtype=np.int64, count=int(self.lengths.sum()))
+
+    def sequence(self, number: int) -> list[int]:
+        """One of them."""
+        start = self.starts[number]
+        found: list[int] = self.flat[start : start + self.lengths[number]].tolist()
+        return found
 
     def rows(
         self, chosen: Numbers, fill: int, before: int | None = None, after: int | None = None

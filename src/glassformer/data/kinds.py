@@ -305,7 +305,8 @@ def _word(source: Source, value: object) -> str:
 def _tag(source: Source, value: object) -> str:
     """A tag, given as such or by number."""
     if isinstance(value, str) and value:
-        return checked(value, source.most)
+        tag = checked(value, source.most)
+        return source.names.name(tag) if tag.isdecimal() else tag
     column = source.column("tags")
     categories = source.table.categories.get(column)
     names = LabelNames(categories, f"{column!r}") if categories else source.names

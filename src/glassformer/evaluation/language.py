@@ -17,7 +17,7 @@ from glassformer.data.masking import Masking
 from glassformer.errors import InputError
 from glassformer.evaluation.bootstrap import SEED, Measured, Sums, share
 from glassformer.evaluation.report import Case, Part, Report, Told, by_length, grouped, worst_of
-from glassformer.evaluation.score import signature
+from glassformer.evaluation.score import HIGHEST, perplexity, signature
 from glassformer.model import Transformer
 from glassformer.tasks.filling import Filling
 from glassformer.tasks.generation import Generation
@@ -29,7 +29,6 @@ MASKED = ("nll", "perplexity", "accuracy")
 TOKENS = 4096  # read at once
 NUMBERS = 2**26  # of a large vocabulary's logits, held at once
 LONGEST = 1024  # a window of a model that has no end of its own
-HIGHEST = 700.0  # exp of more is no number
 
 
 @dataclass(frozen=True)
@@ -282,5 +281,5 @@ def case(found: Judged, number: int) -> Case:
     """A stretch of text, and how surprising it is."""
     statistics, window = found.measured.statistics, found.windows[number]
     nll = float(statistics["nll"][number] / statistics["tokens"][number])
-    figures = {"nll": nll, "perplexity": math.exp(min(nll, HIGHEST))}
+    figures = {"nll": nll, "perplexity": perplexity(nll)}
     return Case(number=number + 1, figures=figures, parts=(Part(name="text", text=window.text),))

@@ -55,6 +55,14 @@ FIGURES: Mapping[str, Figure] = {  # by the names that they have in logs, in JSO
 }
 
 
+HIGHEST = 700.0  # exp of more is no number
+
+
+def perplexity(nll: float) -> float:
+    """Among how many equally likely tokens a model hesitates, from its mean -log p."""
+    return math.exp(min(nll, HIGHEST))
+
+
 def lower_is_better(name: str) -> bool:
     """Whether of two values of this figure the lower one is the better one."""
     return name in FIGURES and FIGURES[name].lower_is_better

@@ -8,13 +8,12 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import Any, Literal
 
-import torch
-
 from glassformer.errors import InputError
 from glassformer.studio.kept import plain
 from glassformer.studio.moment import opened_at
 from glassformer.studio.shelf import Opened
 from glassformer.tasks.model import Model
+from glassformer.training.optimizer import AdamW
 from glassformer.training.recipe import Recipe
 from glassformer.training.record import Record
 from glassformer.training.run import FINISHED, Prepared, prepare
@@ -56,7 +55,7 @@ class Training:
     clock: Clock = field(default_factory=Clock)
     wanted: Wanted = "run"
     prepared: Prepared | None = None
-    optimizer: torch.optim.AdamW | None = None
+    optimizer: AdamW | None = None
 
     def described(self) -> dict[str, Any]:
         """What the page says of it."""
@@ -121,15 +120,20 @@ class Training:
         self.changed.wait_for(lambda: len(self.events) > place or self.state not in OPEN, timeout=15)
 
     def _run(self, resume: bool) -> None:
-        torch.set_num_threads(self.recipe.training.threads or torch.get_num_threads())
         try:
             prepared = prepare(self.recipe, self.data, self.out, resume=resume)
             self.prepared, self.optimizer, self.sizes = prepared, prepared.optimizer(), prepared.sizes()
             self._tell({"kind": "state", "state": "running"}, "running")
             self._follow(prepared)
         except InputError as error:
-            self.refusal = " ".join(str(error).split())
-            self._tell({"kind": "state", "state": "refused", "error": self.refusal}, "refused")
+            self._refuse(str(error))
+        except Exception as error:  # whoever looks on is told, or would wait for ever
+            self._refuse(f"{type(error).__name__}: {error}")
+            raise
+
+    def _refuse(self, why: str) -> None:
+        self.refusal = " ".join(why.split())
+        self._tell({"kind": "state", "state": "refused", "error": self.refusal}, "refused")
 
     def _follow(self, prepared: Prepared) -> None:
         if self.wanted == "hold":  # before its first step: there is a model to look at already

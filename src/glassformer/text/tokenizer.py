@@ -218,6 +218,11 @@ class Tokenizer:
         number: int | None = self.backend.token_to_id(token)
         return number
 
+    @property
+    def lowers(self) -> bool:
+        """Whether capitals become small letters before a text is cut."""
+        return self._normalized("A").islower()
+
     def _part(self, part: str) -> int | None:
         return self.id(self.parts[part]) if part in self.parts else None
 

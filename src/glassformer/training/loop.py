@@ -156,6 +156,13 @@ class _Run:
     # ---- the run
 
     def records(self) -> Iterator[Record]:
+        """Record after record; whatever randomness is used between two of them, training's is the same afterwards."""
+        for record in self._steps():
+            before = random_state(self.device)
+            yield record
+            set_random_state(before, self.device)
+
+    def _steps(self) -> Iterator[Record]:
         """Step after step until a bound is reached."""
         try:
             self.compiled = is_compiled(self.training, self.device, *self._left())

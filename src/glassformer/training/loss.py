@@ -14,6 +14,7 @@ from glassformer.data.batch import IGNORE, Batch
 from glassformer.model import Transformer
 from glassformer.nn.compiled import compiled
 from glassformer.nn.heads import LanguageHead, guess_of
+from glassformer.training.utilization import count_product
 
 ALIGNED = 64  # columns; a GPU multiplies matrices of other widths, such as 50257, several times slower
 
@@ -139,6 +140,7 @@ def words_cross_entropy(
     kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else scaled.dtype
     work = compiled(shares) if compile_it else shares
     linear = head.output
+    count_product(linear, len(scaled))
     total, nll = _WordsCrossEntropy.apply(  # type: ignore[no-untyped-call]
         scaled, linear.weight, linear.bias, labels, smoothing, kind, work
     )

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import tomllib
 import types
 from collections.abc import Mapping
@@ -26,8 +27,13 @@ def option(description: str, default: Any = ...) -> Any:
 
 
 def _at_least(lowest: int, name: str, value: float | None) -> None:
-    if value is not None and value < lowest:
+    if value is not None and not lowest <= value < math.inf:
         raise InputError(f"{name} is {value}; expected {lowest} or more")
+
+
+def _above_zero(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise InputError(f"{name} is {value}; expected a number above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +111,7 @@ class TuningTable:
         _at_least(0, "frozen_layers", self.frozen_layers)
         _at_least(1, "rank", self.rank)
         for name in ("alpha", "head_learning_rate"):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise InputError(f"{name} is {value}; expected a number above 0")
+            _above_zero(name, getattr(self, name))
         if not 0 < self.layer_decay <= 1:
             raise InputError(f"layer_decay is {self.layer_decay}; expected a share above 0, at most 1")
         if not 0 <= self.lora_dropout < 1:
@@ -130,8 +135,7 @@ class PretrainingTable:
         _at_least(2, "context", self.context)
         if not 0 < self.mask_share < 1:
             raise InputError(f"mask_share is {self.mask_share}; expected a share between 0 and 1")
-        if not self.mean_span >= 1:
-            raise InputError(f"mean_span is {self.mean_span}; expected 1 or more")
+        _at_least(1, "mean_span", self.mean_span)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,8 +220,7 @@ class TrainingTable:
         ):
             _at_least(0, name, getattr(self, name))
         for name in ("learning_rate", "eps", "max_minutes"):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise InputError(f"{name} is {value}; expected a number above 0")
+            _above_zero(name, getattr(self, name))
         for name in ("label_smoothing", "cooldown", "bpe_dropout_source", "bpe_dropout_target"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected a share from 0 to below 1")
@@ -344,7 +347,8 @@ def _refuse_unknown(table: str, given: Mapping[str, Any], known: list[str]) -> N
     for key in given:
         if key in known:
             continue
-        elsewhere = [f"{name}.{key}" if name else key for name, keys in descriptions().items() if key in keys]
+        tables = (name for name, keys in descriptions().items() if key in keys and name != table)
+        elsewhere = [f"{name}.{key}" if name else key for name in tables]
         near = elsewhere or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
         raise InputError(f"{_place(table)} has no {key!r}; {hint}")

@@ -1,9 +1,10 @@
 """What a training run says about itself while it runs."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
+
+from glassformer.evaluation.score import perplexity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Record:
     @property
     def perplexity(self) -> float | None:
         """How many equally likely tokens the model hesitates between."""
-        return None if self.nll is None else math.exp(min(self.nll, 700.0))
+        return None if self.nll is None else perplexity(self.nll)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, those that are None left out."""

@@ -1,9 +1,10 @@
 """From a recipe and the user's files to a running training: everything read, encoded and built."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,15 @@ class Prepared:
     def tested(self) -> Record:
         """The test files' figures with the weights that were chosen."""
         chosen = next(self.folder.path / name for name in FINISHED if (self.folder.path / name).is_dir())
-        model = adapters.load_whole(chosen).transformer.to(self.model.tokens.weight.device)
+        checkpoint = adapters.load_whole(chosen)
+        checkpoint.transformer.to(self.model.tokens.weight.device)
         last = self.folder.records()[-1]  # of this process or, where it only came to score, of an earlier one
         record = Record(
             kind="test",
             step=last["step"],
             epoch=last["epoch"],
             seconds=last["seconds"],
-            metrics=self.lesson.evaluate(model, self.examples["test"]),
+            metrics=self.lesson.tested(checkpoint, self.examples["test"]),
         )
         self.folder.log(record)
         return record
@@ -145,6 +147,8 @@ def prepare(
 ) -> Prepared:
     """Read and build what the recipe's task needs; where something cannot be used, no folder stays behind."""
     kind = checked(recipe)
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
     origin = None if recipe.model.start is None else Origin.of(recipe.model.start)
     if origin is None:  # a configuration that cannot be is told before the files are read
         known = {"vocab_size": recipe.tokenizer.vocab_size, **decided(kind, recipe, 2)}
@@ -152,6 +156,7 @@ def prepare(
     given = gathered(kind, recipe, data)
     folder = RunFolder.resume(out, recipe) if resume else RunFolder.create(out, recipe)
     try:
+        folder.hold_to(given.described())
         return built(kind, recipe, given, folder, origin, device)
     except InputError:
         if not resume:
@@ -168,6 +173,22 @@ class Given:
     left_out: Mapping[str, int]
     skipped: Sequence[Skipped]
 
+    def described(self) -> dict[str, Any]:
+        """What tells these examples from others, as plain values."""
+        return {
+            "examples": {role: len(examples) for role, examples in self.examples.items()},
+            "labels": list(self.labels),
+            "sha256": {role: digest(examples) for role, examples in self.examples.items()},
+        }
+
+
+def digest(examples: Sequence[Any]) -> str:
+    """The beginning of the SHA-256 of all examples, in their order."""
+    found = hashlib.sha256()
+    for example in examples:
+        found.update(repr(example).encode("utf-8", "surrogatepass"))
+    return found.hexdigest()[:16]
+
 
 def gathered(kind: type[Lesson[Any]], recipe: Recipe, data: Sequence[str]) -> Given:
     """The examples of each role, and the labels that those to learn from have."""
@@ -183,6 +204,8 @@ def gathered(kind: type[Lesson[Any]], recipe: Recipe, data: Sequence[str]) -> Gi
     kind.check_labels(labels, recipe)
     for role in MEASURED:
         refuse_unseen(kind.named(examples.get(role, ())), labels, role)
+    if dev := examples.get("dev"):
+        refuse_metric(recipe, kind.measures_of(recipe, dev), "such dev examples are")
     skipped = [line for each in found.values() for line in each.skipped]
     return Given(examples=examples, labels=labels, left_out=left_out, skipped=skipped)
 
@@ -255,11 +278,8 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
             "add start = NAME, or leave the method 'whole'"
         )
     kind = LESSONS[recipe.task]
-    if recipe.training.metric.lower() not in map(str.lower, kind.measures(recipe)):
-        raise InputError(
-            f"[training] metric is {recipe.training.metric!r}; this {recipe.task} is measured by one of "
-            f"{', '.join(kind.measures(recipe))}"
-        )
+    refuse_unused(recipe, kind)
+    refuse_metric(recipe, kind.measures(recipe), f"this {recipe.task} is")
     for name, (off, needed) in OPTIONAL.items():
         table, _, key = name.partition(".")
         value = getattr(getattr(recipe, table), key)
@@ -269,6 +289,43 @@ def checked(recipe: Recipe) -> type[Lesson[Any]]:
                 "not; leave it out"
             )
     return kind
+
+
+def refuse_unused(recipe: Recipe, kind: type[Lesson[Any]]) -> None:
+    """A line of the recipe that would change nothing is most likely not what was meant.
+
+    LoRA's are left: the same recipe is tried with it and without.
+    """
+    model, table = recipe.model, recipe.tokenizer
+    unused = {
+        "pretraining": ({*keys(recipe.pretraining)} - kind.pretraining, f"which says nothing to {recipe.task}"),
+        "decoding": (
+            set() if kind.head == "language-model" else keys(recipe.decoding),
+            f"but {recipe.task} writes no text",
+        ),
+        "tokenizer": (
+            keys(table) if model.start else set() if table.use is None else keys(table) - {"use"},
+            f"but {model.start or table.use} brings a tokenizer of its own",
+        ),
+    }
+    for name, (never, why) in unused.items():
+        own = getattr(recipe, name)
+        for key, value in vars(type(own)()).items():
+            if key in never and getattr(own, key) != value:
+                raise InputError(f"[{name}] {key} is {getattr(own, key)!r}, {why}; leave it out")
+
+
+def keys(table: Any) -> set[str]:
+    """Of a table of the recipe."""
+    return {each.name for each in fields(table)}
+
+
+def refuse_metric(recipe: Recipe, known: Sequence[str], what: str) -> None:
+    """A figure that is not measured chooses nothing."""
+    if recipe.training.metric.lower() not in map(str.lower, known):
+        raise InputError(
+            f"[training] metric is {recipe.training.metric!r}; {what} measured by one of {', '.join(known)}"
+        )
 
 
 def refuse_unseen(found: Sequence[str], labels: Sequence[str], role: str) -> None:

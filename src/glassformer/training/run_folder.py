@@ -2,6 +2,7 @@
 
 recipe.toml         exactly what ran, defaults included
 log.jsonl           one record per line
+data.json           how many examples it learns from and is measured by, which labels, and a digest of them
 left-out.txt        lines of the user's files that hold no example, and why, if there are any
 tensorboard/        the same figures for TensorBoard, where it is installed
 checkpoints/step-N/ model.safetensors, optimizer.safetensors, state.json: enough to go on, to the last bit
@@ -42,6 +43,7 @@ class RunFolder:
     def __init__(self, path: Path | str, *, tensorboard: bool = True) -> None:
         self.path = Path(path)
         self.log_file, self.left_out = self.path / "log.jsonl", self.path / "left-out.txt"
+        self.data_file = self.path / "data.json"
         self._tensorboard_wanted = tensorboard and importlib.util.find_spec("tensorboard") is not None
         self._tensorboard: Any = None
         self._first_step = 0
@@ -82,7 +84,7 @@ class RunFolder:
             raise InputError(f"{path} cannot be written; give yourself the right to write there")
         folder = cls(path, tensorboard=tensorboard)
         if recipe is not None:
-            _refuse_other(path, folder.recipe().to_dict(), recipe.to_dict())
+            _refuse_other(path, folder.recipe().to_dict(), recipe.to_dict(), "recipe")
         for leftover in (*path.glob("*.partial"), *path.glob("checkpoints/*.partial")):
             shutil.rmtree(leftover)
         for leftover in filter(is_partial, path.iterdir()):
@@ -94,10 +96,18 @@ class RunFolder:
 
     def discard(self) -> None:
         """Take away what `create` and a tokenizer left, when nothing can be learnt here after all."""
-        for file in (self.path / "recipe.toml", self.left_out, *filter(is_partial, self.path.iterdir())):
+        made = (self.path / "recipe.toml", self.data_file, self.left_out)
+        for file in (*made, *filter(is_partial, self.path.iterdir())):
             file.unlink(missing_ok=True)
         shutil.rmtree(self.path / "tokenizer", ignore_errors=True)
         self.path.rmdir()
+
+    def hold_to(self, data: Mapping[str, Any]) -> None:
+        """Write down what is learnt from; an earlier run's must have been the same, or the weights would not be."""
+        if self.data_file.is_file():
+            _refuse_other(self.path, json.loads(self.data_file.read_text(encoding="utf-8")), data, "data")
+        else:
+            _replace_text(self.data_file, json.dumps(data, indent=1))
 
     def list_left_out(self, lines: Sequence[str]) -> None:
         """Write down which lines of the user's files hold no example, if any."""
@@ -214,14 +224,14 @@ def _replace_text(path: Path, text: str) -> None:
         flush_to_disk(partial)
 
 
-def _refuse_other(path: Path, own: Mapping[str, Any], given: Mapping[str, Any], table: str = "") -> None:
-    """Name the first key in which two recipes differ."""
+def _refuse_other(path: Path, own: Mapping[str, Any], given: Mapping[str, Any], what: str, table: str = "") -> None:
+    """Name the first key in which two recipes, or two sets of data, differ."""
     for key in sorted(own.keys() | given.keys()):
         one, other = own.get(key), given.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
-            _refuse_other(path, one, other, f"[{key}] ")
+            _refuse_other(path, one, other, what, f"[{key}] ")
         elif one != other:
             raise InputError(
-                f"{path} ran with {table}{key} = {one!r}, the given recipe says {other!r}; "
-                "resume with the folder's own recipe or start a new run"
+                f"{path} ran with {table}{key} = {one!r}, the given {what} says {other!r}; "
+                f"resume with the run's own {what} or start a new run"
             )

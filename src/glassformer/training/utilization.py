@@ -33,16 +33,22 @@ class Products:
             for each in model.modules()
             if isinstance(each, Attention | nn.Linear)
         ]
+        COUNTING.append(self)
         try:
             yield
         finally:
+            COUNTING.remove(self)
             for hook in hooks:
                 hook.remove()
 
-    def add_linear(self, part: nn.Linear, _: Any, __: Any, output: Tensor) -> None:
-        """Of each row that comes out, with what enters; and the detour beside the map, if it is taken."""
-        rows = output.numel() // part.out_features
+    def add_product(self, part: nn.Linear, rows: int) -> None:
+        """Of so many rows that come out, with what enters."""
         self.operations += 2 * rows * part.in_features * part.out_features
+
+    def add_linear(self, part: nn.Linear, _: Any, __: Any, output: Tensor) -> None:
+        """A map's own product; and the detour beside the map, if it is taken."""
+        rows = output.numel() // part.out_features
+        self.add_product(part, rows)
         if isinstance(part, LowRank) and part.own is None:
             self.operations += 2 * rows * part.rank * (part.in_features + part.out_features)
 
@@ -51,6 +57,15 @@ class Products:
         x, memory = given[0], named.get("memory")
         source = x if memory is None else memory
         self.operations += 4 * x.shape[0] * x.shape[1] * source.shape[1] * part.heads * part.head_size
+
+
+COUNTING: list[Products] = []  # who counts now
+
+
+def count_product(part: nn.Linear, rows: int) -> None:
+    """Of a map whose product is made elsewhere than in itself, where no hook sees it."""
+    for each in COUNTING:
+        each.add_product(part, rows)
 
 
 class Utilization:

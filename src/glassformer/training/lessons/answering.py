@@ -7,14 +7,15 @@ import torch
 
 from glassformer.data.batches import ExampleBatches
 from glassformer.data.examples import Question
-from glassformer.evaluation.answering import AT_BEST, BY_KIND, FIGURES, evaluate
+from glassformer.evaluation.answering import AT_BEST, BY_KIND, FIGURES, evaluate, figures_of, version_of
 from glassformer.model import Transformer
+from glassformer.pretrained import Checkpoint
 from glassformer.tasks.answering import WINDOW, Answering, Search
 from glassformer.tasks.wanted import NOWHERE, span_in
-from glassformer.text.tokenizer import Encoding
+from glassformer.text.tokenizer import Encoding, Tokenizer
 from glassformer.text.windows import windows
 from glassformer.training.lessons.labelled import with_labels
-from glassformer.training.lessons.lesson import Lesson
+from glassformer.training.lessons.lesson import Lesson, mean_loss
 from glassformer.training.loss import Objective, SpanLoss
 from glassformer.training.recipe import Recipe
 
@@ -23,13 +24,14 @@ class AnsweringLesson(Lesson[Question]):
     """Devlin et al. 2019, sections 4.2 and 4.3. A long context is learnt in overlapping windows."""
 
     kind = "questions"
-    figures = ("loss", "nll", *FIGURES, *BY_KIND, *AT_BEST, "best_threshold")
+    figures = ("loss", "nll", *FIGURES, *BY_KIND, *AT_BEST)
     head = "answer-span"
     counts = "labels"
     fields = {"stack": "encoder"}
     special = "bert"
 
     threshold: float | None = None
+    no_answer = False  # whether the model may say that there is none
 
     @classmethod
     def texts(cls, examples: Sequence[Question]) -> Iterator[str]:
@@ -49,6 +51,16 @@ class AnsweringLesson(Lesson[Question]):
             **super().described(recipe, examples),
             "no_answer": any(not example.answers for example in examples),
         }
+
+    @classmethod
+    def measures_of(cls, recipe: Recipe, examples: Sequence[Question]) -> tuple[str, ...]:
+        """Thresholds are tried where some questions have no answer."""
+        version = version_of(examples)
+        return ("loss", "nll", *figures_of(examples, version, version == "2.0"))
+
+    def prepare(self, checkpoint: Checkpoint, source_tokenizer: Tokenizer | None) -> None:
+        """Whether it may say that there is no answer hangs on what it learns from, not on what it is measured by."""
+        self.no_answer = bool(checkpoint.raw.get("no_answer"))
 
     def batches(
         self, model: Transformer, examples: Sequence[Question], *, seed: int | None
@@ -72,13 +84,18 @@ class AnsweringLesson(Lesson[Question]):
         return SpanLoss(r_drop=self.recipe.training.r_drop)
 
     def measure(self, model: Transformer, examples: Sequence[Question]) -> Mapping[str, float]:
-        """Exact match and F1."""
+        """Exact match and F1, and the threshold that suits these questions best."""
         length = min(self.recipe.data.max_length, model.config.limit or WINDOW)
-        unanswered = any(not example.answers for example in examples)
-        task = Answering(self.tokenizer, Search(window=length, no_answer=unanswered))
+        task = Answering(self.tokenizer, Search(window=length, no_answer=self.no_answer))
         figures = evaluate(task, model, examples)
         self.recall(figures)
         return figures
+
+    def tested(self, checkpoint: Checkpoint, examples: Sequence[Question]) -> Mapping[str, float]:
+        """As the published model answers: with its own threshold, in windows as long as it reads."""
+        model = checkpoint.transformer
+        loss = mean_loss(model, self.batches(model, examples, seed=None), self.objective(examples))
+        return {**loss, **evaluate(Answering.published(self.tokenizer, checkpoint.raw), model, examples)}
 
     def recall(self, metrics: Mapping[str, float]) -> None:
         """The threshold that suited the dev questions best."""

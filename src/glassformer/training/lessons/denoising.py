@@ -8,6 +8,7 @@ from glassformer.data.batch import IGNORE, Batch, pad
 from glassformer.data.blocks import BlockBatches, Numbers
 from glassformer.data.masking import Spans, corrupted, infilled
 from glassformer.errors import InputError
+from glassformer.evaluation.score import perplexity
 from glassformer.model import Transformer
 from glassformer.text.tokenizer import Tokenizer
 from glassformer.training.lessons.lesson import mean_loss
@@ -25,6 +26,7 @@ class DenoisingLesson(TextLesson):
     head = "language-model"
     fields = {"stack": "encoder-decoder"}
     special = "denoising"
+    pretraining = frozenset({"context", "mask_share", "corruption", "mean_span"})
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
         super().__init__(recipe, tokenizer, labels)
@@ -37,13 +39,16 @@ class DenoisingLesson(TextLesson):
             "mask": tokenizer.mask_id if self.infill else 0,
         }
         missing = [name for name, token in needed.items() if token is None]
+        self.marks = [number for mark in MARKS if (number := tokenizer.id(mark)) is not None]
+        if not self.infill and not self.marks:
+            missing.append(MARKS[0])
         if missing:
+            other = "" if self.infill else ", or say [pretraining] corruption = 'infilling'"
             raise InputError(
-                f"the tokenizer has no {' and no '.join(missing)} token; give another model to start from"
+                f"the tokenizer has no {' and no '.join(missing)} token; give another model to start from{other}"
             )
         self.eos, self.pad, self.mask = (int(token or 0) for token in needed.values())
         self.start = self.pad if tokenizer.bos_id is None or not self.infill else tokenizer.bos_id
-        self.marks = [number for mark in MARKS if (number := tokenizer.id(mark)) is not None]
 
     @classmethod
     def extra_tokens(cls, recipe: Recipe) -> tuple[str, ...]:
@@ -52,7 +57,7 @@ class DenoisingLesson(TextLesson):
 
     def batches(self, model: Transformer, examples: Sequence[str], *, seed: int | None) -> BlockBatches:
         """Blocks of text, each with gaps of its own."""
-        context = min(self.recipe.pretraining.context, model.config.max_positions) - 1
+        context = self.context(model) - 1
         return BlockBatches(
             self.tokenizer.ids(examples, special=False),
             self.gapped,
@@ -90,4 +95,4 @@ class DenoisingLesson(TextLesson):
     def evaluate(self, model: Transformer, examples: Sequence[str]) -> Mapping[str, float]:
         """The loss and its perplexity; the same gaps each time."""
         loss = mean_loss(model, self.batches(model, examples, seed=None), self.objective(examples))
-        return {**loss, "perplexity": float(np.exp(loss["nll"]))}
+        return {**loss, "perplexity": perplexity(loss["nll"])}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from glassformer.data.batch import Batch
 from glassformer.data.blocks import BlockBatches, Numbers
+from glassformer.evaluation.score import perplexity
 from glassformer.model import Transformer
 from glassformer.training.lessons.lesson import mean_loss
 from glassformer.training.lessons.texts import TextLesson
@@ -27,10 +28,11 @@ class GenerationLesson(TextLesson):
         "initialization": "normal-scaled-residual",
     }
     special = None
+    pretraining = frozenset({"context"})
 
     def batches(self, model: Transformer, examples: Sequence[str], *, seed: int | None) -> BlockBatches:
         """Blocks of `context` tokens, each with the one that follows as its label."""
-        context = min(self.recipe.pretraining.context, model.config.max_positions)
+        context = self.context(model)
         return BlockBatches(
             self.tokenizer.ids(examples, special=False),
             shifted,
@@ -55,7 +57,7 @@ class GenerationLesson(TextLesson):
         loss = mean_loss(model, batches, self.objective(examples))
         size = sum(len(text.encode()) for text in examples)
         bits = loss["nll"] / math.log(2) * len(batches.ids) / size
-        return {**loss, "perplexity": math.exp(loss["nll"]), "bits_per_byte": bits}
+        return {**loss, "perplexity": perplexity(loss["nll"]), "bits_per_byte": bits}
 
 
 def shifted(rows: Numbers, random: np.random.Generator) -> Batch:

@@ -2,6 +2,7 @@
 
 import random
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -51,6 +52,7 @@ class Lesson(ABC, Generic[Example]):
     fields: ClassVar[Mapping[str, Any]]  # of the configuration, where neither family nor preset gives any
     counts: ClassVar[str] = "tokens"  # what its labels stand for, which a run counts
     special: ClassVar[str | None] = None  # the special tokens of a vocabulary learnt for it
+    pretraining: ClassVar[frozenset[str]] = frozenset()  # keys of that table that say something here
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
         self.recipe, self.tokenizer, self.labels = recipe, tokenizer, tuple(labels)
@@ -74,7 +76,7 @@ class Lesson(ABC, Generic[Example]):
         """What is learnt from, and a share that is held out, drawn alike in every run: a file may be sorted.
 
         Examples about the same stay together, else the figures would be of what was learnt; unless all of them are too
-        many for the share.
+        many for the share. Of no label all examples are held out.
         """
         alike: dict[Hashable, list[int]] = {}
         every: Sequence[Any] = examples
@@ -84,12 +86,21 @@ class Lesson(ABC, Generic[Example]):
         groups = [group for group in alike.values() if len(group) <= wanted]
         groups = groups or [[place] for place in range(len(examples))]
         random.Random(1).shuffle(groups)
+        labels = [cls.named([example]) for example in examples]
+        left = Counter(label for each in labels for label in each)
         held: set[int] = set()
         for group in groups:
-            if len(held) + len(group) <= wanted:
+            taken = Counter(label for place in group for label in labels[place])
+            if len(held) + len(group) <= wanted and all(left[label] > count for label, count in taken.items()):
                 held.update(group)
+                left -= taken
         if len(held) == len(examples):
             raise InputError(f"of {len(examples)} examples none is left to learn from; lower [data] held_out")
+        if not held:
+            raise InputError(
+                f"of {len(examples)} examples none can be held out, since each has a label that no other has; give dev "
+                "files, or leave out [data] held_out"
+            )
         kept = [each for place, each in enumerate(examples) if place not in held]
         return kept, [examples[place] for place in sorted(held)]
 
@@ -111,6 +122,11 @@ class Lesson(ABC, Generic[Example]):
     def measures(cls, recipe: Recipe) -> tuple[str, ...]:
         """Those of its figures that such a run is judged by."""
         return cls.figures
+
+    @classmethod
+    def measures_of(cls, recipe: Recipe, examples: Sequence[Example]) -> tuple[str, ...]:
+        """Those of them that such examples have."""
+        return cls.measures(recipe)
 
     @classmethod
     def extra_tokens(cls, recipe: Recipe) -> tuple[str, ...]:
@@ -158,6 +174,10 @@ class Lesson(ABC, Generic[Example]):
         """Every figure of the dev examples."""
         loss = mean_loss(model, self.batches(model, examples, seed=None), self.objective(examples))
         return {**loss, **self.measure(model, examples)}
+
+    def tested(self, checkpoint: Checkpoint, examples: Sequence[Example]) -> Mapping[str, float]:
+        """The figures of a published model, as whoever loads it would find them."""
+        return self.evaluate(checkpoint.transformer, examples)
 
     def token_loss(self, weights: Tensor | None = None) -> TokenLoss:
         """Cross-entropy of tokens, as the recipe wants it."""

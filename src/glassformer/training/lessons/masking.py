@@ -11,6 +11,7 @@ from glassformer.data.blocks import BlockBatches, Numbers
 from glassformer.data.masking import Masking
 from glassformer.data.neighbours import NeighbourBatches
 from glassformer.errors import InputError
+from glassformer.evaluation.score import perplexity
 from glassformer.model import Transformer
 from glassformer.nn.heads import guess_of
 from glassformer.text.tokenizer import Tokenizer
@@ -36,6 +37,7 @@ class MaskingLesson(TextLesson):
         "initialization": "truncated-normal",
     }
     special = "bert"
+    pretraining = frozenset({"context", "mask_share", "whole_words", "next_sentence"})
 
     def __init__(self, recipe: Recipe, tokenizer: Tokenizer, labels: Sequence[str]) -> None:
         super().__init__(recipe, tokenizer, labels)
@@ -77,10 +79,6 @@ class MaskingLesson(TextLesson):
     def decided(cls, recipe: Recipe) -> dict[str, Any]:
         """The guess about neighbours is a part of the head."""
         return {"next_sentence": recipe.pretraining.next_sentence}
-
-    def context(self, model: Transformer) -> int:
-        """How many tokens are read together."""
-        return min(self.recipe.pretraining.context, model.config.max_positions)
 
     def batches(self, model: Transformer, examples: Sequence[str], *, seed: int | None) -> Batches:
         """Blocks of text between the tokens that frame a text; or halves that may be neighbours."""
@@ -127,7 +125,7 @@ class MaskingLesson(TextLesson):
 
     @torch.no_grad()
     def measure(self, model: Transformer, examples: Sequence[str]) -> Mapping[str, float]:
-        """How many of the hidden tokens are found, and of the neighbours."""
+        """Which share of the hidden tokens is found, and of the neighbours, in percent."""
         found = hidden = guessed = pairs = 0
         for batch in self.batches(model, examples, seed=None).epoch(0):
             rows = model.body(**batch.to(model.tokens.weight.device).inputs())
@@ -141,14 +139,13 @@ class MaskingLesson(TextLesson):
                 guess = guess_of(model.head)(rows, mask).argmax(-1)
                 guessed += int((guess == batch.follows.to(rows.device)).sum())
                 pairs += len(guess)
-        figures = {"accuracy": found / hidden}
-        return {**figures, "next_sentence_accuracy": guessed / pairs} if pairs else figures
+        figures = {"accuracy": 100 * found / hidden}
+        return {**figures, "next_sentence_accuracy": 100 * guessed / pairs} if pairs else figures
 
     def evaluate(self, model: Transformer, examples: Sequence[str]) -> Mapping[str, float]:
         """The loss, its perplexity, and what is found; the same tokens are hidden each time."""
         loss = mean_loss(model, self.batches(model, examples, seed=None), self.objective(examples))
-        perplexity = float(np.exp(loss["nll"]))
-        return {**loss, "perplexity": perplexity, **self.measure(model, examples)}
+        return {**loss, "perplexity": perplexity(loss["nll"]), **self.measure(model, examples)}
 
 
 def sentences_of(text: str) -> list[str]:

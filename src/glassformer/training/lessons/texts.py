@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from glassformer.errors import InputError
+from glassformer.model import Transformer
 from glassformer.training.lessons.lesson import Lesson
 
 
@@ -15,6 +16,16 @@ class TextLesson(Lesson[str]):
     def texts(cls, examples: Sequence[str]) -> Iterator[str]:
         """The documents themselves."""
         return iter(examples)
+
+    def context(self, model: Transformer) -> int:
+        """How many tokens are read together."""
+        wanted, limit = self.recipe.pretraining.context, model.config.limit
+        if limit is not None and wanted > limit:
+            raise InputError(
+                f"[pretraining] context is {wanted}, but the model has {limit} positions; lower it, or give a new "
+                "model more: [model] max_positions"
+            )
+        return wanted
 
     @classmethod
     def divided(cls, examples: Sequence[str], share: float) -> tuple[Sequence[str], Sequence[str]]:

@@ -65,7 +65,8 @@ class TranslationLesson(Lesson[Pair]):
         training = self.recipe.training
         if seed is None or not (training.bpe_dropout_source or training.bpe_dropout_target):
             return TokenBatches(pairs, seed=seed, **options)
-        return VariedBatches(pairs, self.varied(sources, targets, seed), seed=seed, **options)
+        drawn, longest = self.varied(sources, targets, seed), model.config.limit
+        return VariedBatches(pairs, drawn, seed=seed, longest=longest, **options)
 
     def varied(
         self, sources: Sequence[str], targets: Sequence[str], seed: int
@@ -94,4 +95,4 @@ class TranslationLesson(Lesson[Pair]):
     def measure(self, model: Transformer, examples: Sequence[Pair]) -> Mapping[str, float]:
         """BLEU and chrF of the model's own translations."""
         assert isinstance(self.task, Translation), "a translation is what is measured here"
-        return translation.evaluate(self.task, model, examples, lowercase=self.recipe.tokenizer.lowercase)
+        return translation.evaluate(self.task, model, examples, lowercase=self.tokenizer.lowers)
