@@ -77,6 +77,7 @@ def test_a_run_from_recipe_to_model_folder(call: Call, tmp_path: Path, recipe: P
         "perplexity",
         "rate ",
         "dev:  loss",
+        "best: ",
         "bleu",
         "averaged weights",
     ):

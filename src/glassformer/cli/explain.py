@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     help="How the answer was written, token by token: what else was likely, and the tree of a search by beams, groups "
     "or likeness.",
 )
-@decoding_options("num_return_sequences", "beyond_source")
+@decoding_options("num_return_sequences", "beyond_source", "num_assistant_tokens")
 @click.option("--step", metavar="NAME", help="One step alone and in full, such as encoder.embedding.tokens.")
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write everything as JSON into a file; - is standard output."

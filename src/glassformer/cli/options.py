@@ -72,7 +72,7 @@ beams_option: Decorator = click.option(
 length_penalty_option: Decorator = click.option(
     "--length-penalty",
     type=float,
-    help="Above 0 favours long translations, below 0 short ones. [default: the model's own]",
+    help="Of beams: above 0 favours long outputs, below 0 short ones. [default: the model's own]",
 )
 agreement_power_option: Decorator = click.option(
     "--agreement-power",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command
 @verb("summarization")
-@decoding_options()
+@decoding_options("num_assistant_tokens")
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
 def summarize(
     asking: Asking,

@@ -118,6 +118,7 @@ def run_one(
         for record in prepared.records():
             shown.record(record)
         tell_of_patience(shown, prepared)
+        tell_of_best(shown, prepared)
 
 
 def tell_of_labels(shown: Shown, prepared: "Prepared") -> None:
@@ -164,6 +165,16 @@ def tell_of_patience(shown: Shown, prepared: "Prepared") -> None:
     judged = [each["best"] for each in records if each["kind"] == "evaluation"]
     if training.patience and judged and not any(judged[-training.patience :]) and len(judged) >= training.patience:
         shown.say(f"ended: {training.patience} evaluations without a better {training.metric}")
+
+
+def tell_of_best(shown: Shown, prepared: "Prepared") -> None:
+    """Which weights RUN/best has, and how good they are."""
+    best = [each for each in prepared.folder.records() if each.get("best") and "metrics" in each]
+    if best:
+        metric = prepared.recipe.training.metric.lower()
+        (value,) = (value for name, value in best[-1]["metrics"].items() if name.lower() == metric)
+        average = ", an average" if best[-1]["kind"] == "average" else ""
+        shown.say(f"best: {metric} {value:.4g} at step {best[-1]['step']:,}{average}")
 
 
 def numbers(text: str) -> list[int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @verb("translation")
 @from_option
 @to_option
-@decoding_options()
+@decoding_options("num_assistant_tokens")
 @click.option("--truncate", is_flag=True, help="Leave out the end of a text that is longer than the model.")
 @shortlist_option
 @click.option("--tokens", is_flag=True, help="With --json: the score too, and every token's probability.")

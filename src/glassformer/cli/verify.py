@@ -38,7 +38,7 @@ WITHOUT = "transformers is not installed; pip install 'glassformer[test]' brings
     type=click.Choice(["float32", "float64"]),
     help="Raise the weights to it first; in float64 every difference may be 1e-10. [default: as the model is]",
 )
-@decoding_options("num_return_sequences", "beyond_source")
+@decoding_options("num_return_sequences", "beyond_source", "num_assistant_tokens")
 @click.option("--to", "target_language", help="What language to translate into, for models of many.")
 @click.option("--window", type=click.IntRange(min=1), help="Tokens read at once, for models that read in windows.")
 @click.option(

@@ -85,7 +85,7 @@ def measure_single(sums: Sums) -> Sums:
 
 def multiple(wanted: Array, probabilities: Array) -> Measured:
     """Of texts with any number of labels: which they are (N K of 0 and 1), and the probability of each (N K)."""
-    given = (probabilities > 0.5).astype(np.float64)
+    given = (probabilities > THRESHOLD).astype(np.float64)
     right = np.where(wanted > 0, probabilities, 1 - probabilities)
     statistics = {
         "examples": np.ones(len(wanted)),
@@ -319,7 +319,7 @@ def decided(found: Judged) -> tuple[tuple[int, ...], ...]:
     """The number of each text's label, or of all that it has."""
     if not found.multiple:
         return tuple((int(label),) for label in found.probabilities.argmax(-1))
-    return tuple(tuple(np.flatnonzero(row > 0.5).tolist()) for row in found.probabilities)
+    return tuple(tuple(np.flatnonzero(row > THRESHOLD).tolist()) for row in found.probabilities)
 
 
 def costs(found: Judged) -> Array:

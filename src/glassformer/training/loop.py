@@ -76,7 +76,7 @@ def train(
     gives the same bits whether or not it was killed and resumed; one that ends by the clock goes on from the
     same bits, but a schedule that looks at the end then follows the clock. At the end the model holds the
     weights of the last step; the best ones are in the folder. Compiled (see `training.compile`) it gives the same
-    numbers up to rounding, and draws other random ones.
+    numbers up to rounding, and draws other random ones; so it does where it is resumed, whose first batch is not.
     """
     run = _Run(
         model=model,
@@ -364,7 +364,7 @@ class _Run:
             metrics = self._measure()
             best = self._is_better(metrics)
             if best:
-                progress.best, progress.best_step = self._chosen(metrics), progress.step
+                progress.best = self._chosen(metrics)
                 progress.best_loss = metrics.get("loss")
             progress.misses = 0 if best else progress.misses + 1
             if best and self.folder and self.save:

@@ -19,13 +19,13 @@ class AdamW(torch.optim.AdamW):
         super().__init__(groups, **options)
         self.moved: dict[Tensor, tuple[Tensor, Tensor]] = {}  # table -> a moment, and which of its rows are not zero
 
-    def step(self, closure: Any = None) -> Any:
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every parameter that has a gradient."""
-        with torch.no_grad():
-            for group in self.param_groups:
-                for parameter in filter(has_rows, group["params"]):
-                    self.step_rows(parameter, group)
-        return super().step(closure)
+        for group in self.param_groups:
+            for parameter in filter(has_rows, group["params"]):
+                self.step_rows(parameter, group)
+        super().step(closure)
 
     def step_rows(self, table: Tensor, group: Mapping[str, Any]) -> None:
         """Move one table."""

@@ -1,7 +1,7 @@
 """Where a run stands, as plain numbers that a checkpoint can keep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -29,12 +29,12 @@ class Progress:
     seconds: float = 0.0
     best: float | None = None
     best_loss: float | None = None  # of that evaluation; decides between equal figures
-    best_step: int = 0
     misses: int = 0  # evaluations since the best one
     evaluated: int = 0  # step of the last evaluation
     window: Window = field(default_factory=Window)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Progress":
-        """The progress that `asdict` wrote."""
-        return cls(**{**values, "window": Window(**values["window"])})
+        """The progress that `asdict` wrote; what an earlier version kept beside it is left out."""
+        known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+        return cls(**{**known, "window": Window(**values["window"])})

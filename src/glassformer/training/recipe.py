@@ -311,7 +311,7 @@ class Recipe:
     def to_toml(self, *, explained: bool = False) -> str:
         """The recipe as a TOML text, defaults included: what ran stays written even if defaults change.
 
-        `explained`: with what each line means behind it.
+        `explained`: with what each line means behind it, and lines that could be added behind a mark.
         """
         said = descriptions() if explained else {}
 
@@ -319,24 +319,36 @@ class Recipe:
             meaning = said.get(table, {}).get(key)
             return f"{key} = {_toml(value)}" + (f"  # {meaning}" if meaning else "")
 
+        def unset(table: str, own: Mapping[str, Any]) -> list[str]:
+            others = said.get(table, {}).items()
+            return [f"# {key} =  # {meaning}" for key, meaning in others if key not in own and key != "overrides"]
+
         values = self.to_dict()
         lines = [line("", key, value) for key, value in values.items() if not isinstance(value, dict)]
         for name, table in values.items():
             if isinstance(table, dict):
-                lines += ["", f"[{name}]", *(line(name, key, value) for key, value in table.items())]
+                own = (line(name, key, value) for key, value in table.items())
+                lines += ["", f"[{name}]", *own, *unset(name, table)]
         return "\n".join(lines) + "\n"
 
 
 def descriptions() -> dict[str, dict[str, str]]:
-    """Table name -> key -> one-line description; the top level is the table named ''."""
+    """Table name -> key -> one-line description and which words there are; the top level is the table named ''."""
     tables = {
         "": Recipe,
         **{name: kind for name, kind in get_type_hints(Recipe).items() if is_dataclass(kind)},
     }
-    return {
-        name: {each.name: each.metadata["description"] for each in fields(kind)}
-        for name, kind in tables.items()
-    }
+    found = {}
+    for name, kind in tables.items():
+        declared = get_type_hints(kind)
+        found[name] = {each.name: each.metadata["description"] + _words(declared[each.name]) for each in fields(kind)}
+    return found
+
+
+def _words(declared: Any) -> str:
+    """Those that a line may say, where there are several."""
+    words = [word for kind in _choices(declared) if get_origin(kind) is Literal for word in get_args(kind)]
+    return f"; one of {', '.join(words)}" if len(words) > 1 else ""
 
 
 def _place(table: str) -> str:

@@ -165,7 +165,8 @@ class RunFolder:
     def publish(self, name: str, save: Save) -> Path:
         """Let `save` write a checkpoint folder, and put its files in place of the earlier ones, weights last.
 
-        Between two saves of one run only the weights change, so the folder can be loaded at every moment.
+        Between two saves of one run only the weights change, and what config.json says of a threshold: the folder can
+        be loaded at every moment.
         """
         final, partial = self.path / name, self.path / f"{name}.partial"
         if partial.exists():
