@@ -248,6 +248,15 @@ def test_a_file_without_examples_is_told_where_the_training_stands(studio: TestC
     assert len(until(studio, number, "refused")["refusal"]) > 20
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whatever_ends_a_training_is_told(studio: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise MemoryError("no room for this")
+
+    monkeypatch.setattr("glassformer.studio.trainings.prepare", failing)
+    assert until(studio, begun(studio), "refused")["refusal"] == "MemoryError: no room for this"
+
+
 @pytest.mark.parametrize("name", ["weights.bin", "a.pkl", "..", "..%2Fa.tsv", "a%2Fb.tsv", ".tsv"])
 def test_only_files_of_examples_are_taken(studio: TestClient, name: str) -> None:
     assert studio.put(f"/api/files/{name}", content=b"x").status_code in (400, 404, 405)
