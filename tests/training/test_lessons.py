@@ -649,6 +649,16 @@ def test_a_fine_tuned_writer_is_measured_in_its_own_case(data: Path, tmp_path: P
     assert min(scores) > 10
 
 
+def test_characters_that_are_held_out_are_known(data: Path, tmp_path: Path) -> None:
+    (data / "train.txt").write_text(texts() + "It cost 9 € in all.\n", "utf-8")
+    whole = recipe_of("generation").to_dict()
+    table = {**without_dev(whole["data"]), "held_out": 0.1, "documents": "files"}
+    recipe = Recipe.from_dict({**whole, "data": table, "tokenizer": {"kind": "characters", "vocab_size": 300}})
+    prepared = prepare(recipe, [str(data)], tmp_path / "run")
+    assert not any("€" in text for text in prepared.examples["train"])
+    assert prepared.tokenizer.id("€") is not None
+
+
 def test_threads_are_the_recipe_s_in_python_too(data: Path, tmp_path: Path) -> None:
     write(data, "classification")
     before = torch.get_num_threads()

@@ -231,7 +231,7 @@ def built(
     torch.manual_seed(recipe.seed)
     fields, drawn = decided(kind, recipe, len(given.labels)), list[str]()
     if origin is None:
-        place, texts = folder.path / "tokenizer", kind.texts(given.examples["train"])
+        place, texts = folder.path / "tokenizer", kind.texts(known_to(recipe, given))
         extra = kind.extra_tokens(recipe)
         tokenizer = tokenizer_of(recipe, texts, place, special=kind.special, extra=extra)
         checkpoint = new_checkpoint(recipe, tokenizer, given.labels, kind.fields, fields)
@@ -266,6 +266,13 @@ def built(
         drawn=drawn,
         skipped=given.skipped,
     )
+
+
+def known_to(recipe: Recipe, given: Given) -> Sequence[Any]:
+    """The examples that a vocabulary is learnt from. One of characters is closed, and it must know all that is read."""
+    if recipe.tokenizer.kind != "characters":
+        return given.examples["train"]
+    return [example for examples in given.examples.values() for example in examples]
 
 
 def checked(recipe: Recipe) -> type[Lesson[Any]]:
