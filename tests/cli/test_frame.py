@@ -37,6 +37,10 @@ def test_wrong_words_are_refused_in_one_sentence(call: Call, words: list[str]) -
     assert_refused(call(*words), "--help")
 
 
+def test_a_command_that_is_misspelt(call: Call) -> None:
+    assert_refused(call("classfy", "a text"), "No such command 'classfy'. Did you mean 'classify'?")
+
+
 def test_module_and_command_are_one() -> None:
     words = [sys.executable, "-m", "glassformer", "--version"]
     assert glassformer.__version__ in subprocess.run(words, capture_output=True, text=True, check=True).stdout

@@ -173,7 +173,7 @@ def test_a_task_that_is_misspelt(call: Call, tmp_path: Path, data: Path) -> None
     ("change", "said"),
     [
         ("training.max_stepz=2", "did you mean max_steps"),
-        ("training.max_steps", "has no value"),
+        ("training.max_steps", "has no value; write it as training.max_steps=VALUE"),
         ("task.max_steps=2", "is not a table"),
         ("training.max_steps=many", "expected"),
         ("training.metric=accuracy", "bleu"),

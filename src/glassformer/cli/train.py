@@ -193,7 +193,7 @@ def changed(recipe: "Recipe", changes: tuple[str, ...]) -> "Recipe":
     for change in changes:
         name, equals, text = change.partition("=")
         if not equals:
-            raise InputError(f"--set {change} has no value; write it as training.max_minutes=5")
+            raise InputError(f"--set {change} has no value; write it as {change}=VALUE")
         *tables, key = name.strip().split(".")
         table: dict[str, Any] = values
         for each in tables:
