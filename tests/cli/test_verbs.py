@@ -89,6 +89,14 @@ def objects(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
+def test_the_name_of_a_file_is_taken_as_a_text_and_that_is_said(call: Call, folder: Any, tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"text": TEXTS[0]}])
+    result = call("classify", path, TEXTS[0], "a\0b", "--model", folder("classify"))
+    hint = f"{path} is a file here, and its name was taken as a text; --input {path} reads it"
+    assert result.err == f"glassformer: {hint}\n"
+    assert len(result.out.splitlines()) == 3
+
+
 @pytest.fixture
 def threads() -> Iterator[None]:
     """Put back how many threads torch may use."""

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -99,6 +100,14 @@ def read_inputs(
     if not found:
         raise InputError(f"{path} is empty; give a file with at least one text")
     return iter(found)
+
+
+def hint_at_files(texts: Sequence[str]) -> None:
+    """A text that is a file's name was most likely meant as the file."""
+    for text in texts:
+        if os.path.isfile(text):
+            hint = f"{text} is a file here, and its name was taken as a text; --input {text} reads it"
+            click.echo(f"glassformer: {hint}", err=True)
 
 
 def present(text: str, number: int, texts: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from glassformer.cli.inputs import (
     batch_option,
     field_option,
     format_option,
+    hint_at_files,
     input_option,
     json_option,
     read_inputs,
@@ -100,7 +101,9 @@ def verb(task: str, argument: str = "text", *, batch: int = 256) -> Decorator:
         @wraps(command)
         def called(**given: Any) -> None:
             told = {name: given.pop(name) for name in names}
-            command(Asking(task=task, texts=given.pop(argument), **told), **given)
+            texts = given.pop(argument)
+            hint_at_files(texts)
+            command(Asking(task=task, texts=texts, **told), **given)
 
         made: Callable[..., Any] = called
         for option in reversed(shared):
